@@ -1,0 +1,244 @@
+"""The files of concept sets: tables (Parquet, CSV, JSON lines, `datasets` folders) and ml-selfcond ones."""
+
+import csv
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+log = logging.getLogger(__name__)
+
+RawRow = tuple[str | None, str, str, Any, str | None]
+"""concept, language, text, label, source; checked by `ConceptSet`."""
+
+COLUMNS = ("concept", "language", "text", "label")
+TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
+CONCEPT_LIST = "concept_list.csv"
+
+
+def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
+    """Rows of whatever form lies at `path` (see `ConceptSet.load`).
+
+    Raises:
+        ValueError: nothing is there, or it is in no form that is known here.
+    """
+    if not path.exists():
+        raise ValueError(
+            f"concepts: {path} does not exist; give a {', '.join(TABLE_SUFFIXES)} file or a folder."
+        )
+    if path.is_dir():
+        return _folder_rows(path, language)
+    if path.suffix == ".parquet":
+        return table_rows(_opened(path, pa.parquet.read_table), str(path))
+    if path.suffix == ".csv":
+        return table_rows(_opened(path, _read_csv), str(path))
+    if path.suffix == ".jsonl":
+        return _jsonl_rows(path)
+    raise ValueError(
+        f"concepts: {path} has the suffix {path.suffix!r}; "
+        f"{', '.join(TABLE_SUFFIXES)} or a folder can be read."
+    )
+
+
+def table_rows(table: pa.Table, where: str) -> Iterator[RawRow]:
+    """Rows of a table with the columns concept, language, text, label and optionally source."""
+    missing = [column for column in COLUMNS if column not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"{where}: column {', '.join(map(repr, missing))} is missing; "
+            f"it has {', '.join(table.column_names) or 'none'}. "
+            f"Rename or add: {', '.join(COLUMNS)} are needed, source is optional."
+        )
+    names = [*COLUMNS, "source"] if "source" in table.column_names else list(COLUMNS)
+    for batch in table.select(names).to_batches():
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield _raw(dict(zip(names, values, strict=True)), where)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table in the form that the suffix says, to a temporary name first.
+
+    Raises:
+        ValueError: a suffix other than .parquet, .csv or .jsonl.
+    """
+    if path.suffix not in TABLE_SUFFIXES:
+        raise ValueError(
+            f"concepts: cannot write {path} (suffix {path.suffix!r}); "
+            f"use {', '.join(TABLE_SUFFIXES)} or a folder name."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.suffix == ".parquet":
+            pa.parquet.write_table(table, temporary)
+        elif path.suffix == ".csv":
+            pa.csv.write_csv(table, temporary)
+        else:
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(lines)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], path: Path) -> None:
+    """Write (concept, language, positives, negatives) as an ml-selfcond folder `path/<language>` each.
+
+    Raises:
+        ValueError: `path` exists, or a concept's name holds a path separator.
+    """
+    if path.exists():
+        raise ValueError(f"concepts: {path} exists already; remove it or choose another folder.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        for concept, language, positives, negatives in entries:
+            if "/" in concept or "\0" in concept:
+                raise ValueError(
+                    f"concept {concept!r} cannot be a file name; rename it or save to a .parquet file."
+                )
+            sense = temporary / language / "sense"
+            if not sense.exists():
+                sense.mkdir(parents=True)
+                (temporary / language / CONCEPT_LIST).write_text("group,concept\n", encoding="utf-8")
+            with (temporary / language / CONCEPT_LIST).open("a", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(["sense", concept])
+            content = {
+                "concept": concept,
+                "group": "sense",
+                "source": "babelscope",
+                "language": language,
+                "sentences": {"positive": positives, "negative": negatives},
+            }
+            (sense / f"{concept}.json").write_text(
+                json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8"
+            )
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _raw(row: dict[str, Any], where: str) -> RawRow:
+    for column in ("concept", "language", "text", "source"):
+        value = row.get(column)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{where}, column {column!r}: {value!r} is not text; write it as a string.")
+    label = row["label"]
+    if isinstance(label, str):
+        label = {"0": 0, "1": 1}.get(label.strip(), label)
+    return row["concept"], row["language"], row["text"], label, row.get("source")
+
+
+def _opened(path: Path, read: Any) -> pa.Table:
+    try:
+        return read(path)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise ValueError(f"concepts: {path} cannot be read as {path.suffix}: {error}") from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    # Everything is text: Arrow's own guesses would read a concept "nan" or "null" as missing.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file), [])
+    return pa.csv.read_csv(
+        path,
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: pa.string() for name in header}, strings_can_be_null=False
+        ),
+    )
+
+
+def _jsonl_rows(path: Path) -> Iterator[RawRow]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not JSON ({error}); write one object a line."
+                ) from error
+            missing = [column for column in COLUMNS if column not in row]
+            if missing:
+                raise ValueError(f"{path}, line {number}: column {', '.join(map(repr, missing))} is missing.")
+            yield _raw(row, f"{path}, line {number}")
+
+
+def _folder_rows(path: Path, language: str | None) -> Iterator[RawRow]:
+    if (path / CONCEPT_LIST).exists():
+        return _selfcond_rows(path, language, path)
+    if any((path / name).exists() for name in ("dataset_dict.json", "state.json")):
+        return _datasets_rows(path)
+    folders = sorted(child for child in path.iterdir() if (child / CONCEPT_LIST).exists())
+    if not folders:
+        raise ValueError(
+            f"concepts: {path} holds neither {CONCEPT_LIST} (ml-selfcond), nor one such folder per language, "
+            f"nor a saved `datasets` table (`save_to_disk`)."
+        )
+    return (row for folder in folders for row in _selfcond_rows(folder, folder.name, path))
+
+
+def _datasets_rows(path: Path) -> Iterator[RawRow]:
+    # Imported here: it takes seconds, and only this form needs it.
+    from datasets import DatasetDict, load_from_disk
+
+    loaded = load_from_disk(str(path))
+    parts = loaded.values() if isinstance(loaded, DatasetDict) else [loaded]
+    for part in parts:
+        yield from table_rows(part.with_format("arrow")[:], str(path))
+
+
+def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[RawRow]:
+    list_file = folder / CONCEPT_LIST
+    with list_file.open(encoding="utf-8-sig", newline="") as file:
+        entries = list(csv.DictReader(file))
+    seen: dict[str, str] = {}
+    for number, entry in enumerate(entries, start=2):
+        group, name = (entry.get("group") or "").strip(), (entry.get("concept") or "").strip()
+        if not group or not name:
+            raise ValueError(
+                f"{list_file}, line {number}: it needs the columns 'group' and 'concept', both filled in."
+            )
+        if name in seen:
+            raise ValueError(
+                f"{list_file}, line {number}: concept {name!r} stands in group {seen[name]!r} "
+                f"and in {group!r}; keep one."
+            )
+        seen[name] = group
+        yield from _sense_rows(folder / group / f"{name}.json", name, language, root)
+
+
+def _sense_rows(file: Path, name: str, language: str | None, root: Path) -> Iterator[RawRow]:
+    if not file.exists():
+        raise ValueError(
+            f"{file} does not exist, but {CONCEPT_LIST} names it; add the file or strike the line."
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        sentences = content["sentences"]
+        halves = (1, sentences["positive"]), (0, sentences["negative"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file}: not an ml-selfcond concept ({error!r}); "
+            f'it needs {{"sentences": {{"positive": [...], "negative": [...]}}}}.'
+        ) from error
+    tongue = language or content.get("language")
+    if tongue is None:
+        tongue = "en"
+        log.warning(
+            "%s: no language is given, so it is read as English (the language of ml-selfcond's own data).",
+            root,
+        )
+    for label, texts in halves:
+        for text in texts:
+            row = {"concept": name, "language": tongue, "text": text, "label": label}
+            yield _raw(row | {"source": content.get("source")}, str(file))
