@@ -1,0 +1,1 @@
+"""Babelscope: pretrain a multilingual language model and watch its languages come to share neurons."""

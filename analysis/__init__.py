@@ -1,0 +1,1 @@
+"""The mathematics: activations, probes, experts, overlap, steering, findings, figures. Knows no trainer."""

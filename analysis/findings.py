@@ -1,0 +1,165 @@
+"""What an analysis found: tidy rows, named arrays, and how they lie on disk.
+
+A results file is written to a temporary name and renamed: it is whole or absent, and a second run of the same step
+replaces it. Rows are Parquet, arrays safetensors beside them.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+ROW_SCHEMA = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("tokens", pa.int64()),
+        ("analysis", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("layer", pa.int32()),
+        ("site", pa.string()),
+        ("language", pa.string()),
+        ("other_language", pa.string()),
+        ("concept", pa.string()),
+        ("seed", pa.int32()),
+    ]
+)
+"""One measurement a row; what does not apply is null."""
+
+Row = Mapping[str, Any]
+_ROW_KEYS = frozenset(ROW_SCHEMA.names) - {"step", "tokens", "analysis"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The result of one analysis of one model.
+
+    Attributes:
+        analysis: name of the analysis, also the folder of its results.
+        step: optimizer step of the checkpoint.
+        table: rows with the columns of `ROW_SCHEMA`.
+        arrays: named numpy arrays, for what is too large for rows.
+        settings: what the numbers depend on besides weights and data, JSON-serialisable.
+        warnings: what was left out or done differently, in words.
+    """
+
+    analysis: str
+    step: int
+    table: pa.Table
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_rows(
+        cls,
+        analysis: str,
+        step: int,
+        rows: Iterable[Row],
+        *,
+        arrays: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        warnings: Iterable[str] = (),
+    ) -> "Findings":
+        """Build findings from mappings with `metric`, `value` and any of the optional columns.
+
+        Raises:
+            ValueError: a row has a column that `ROW_SCHEMA` lacks.
+        """
+        rows = list(rows)
+        unknown = {key for row in rows for key in row} - _ROW_KEYS
+        if unknown:
+            raise ValueError(f"row columns {sorted(unknown)} are unknown: choose from {sorted(_ROW_KEYS)}")
+        columns = {name: [row.get(name) for row in rows] for name in ROW_SCHEMA.names}
+        columns["step"] = [step] * len(rows)
+        columns["analysis"] = [analysis] * len(rows)
+        table = pa.table(columns, schema=ROW_SCHEMA)
+        return cls(analysis, step, table, dict(arrays or {}), dict(settings or {}), tuple(warnings))
+
+    def with_tokens(self, tokens: int | None) -> "Findings":
+        """The same findings, with the number of training tokens seen filled into every row."""
+        index = self.table.schema.get_field_index("tokens")
+        column = pa.array([tokens] * self.table.num_rows, pa.int64())
+        return replace(self, table=self.table.set_column(index, ROW_SCHEMA.field("tokens"), column))
+
+
+def findings_path(results: str | Path, analysis: str, step: int) -> Path:
+    """Where the rows of an analysis at a step lie below a results folder."""
+    return Path(results) / analysis / f"step_{step:08d}.parquet"
+
+
+def write_findings(findings: Findings, results: str | Path) -> Path:
+    """Write rows and arrays below `results`, each whole or not at all; returns the path of the rows.
+
+    The rows come last: where they are, the arrays are as well.
+    """
+    path = findings_path(results, findings.analysis, findings.step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = json.dumps({"settings": dict(findings.settings), "warnings": list(findings.warnings)}, sort_keys=True)
+    arrays_path = path.with_suffix(".safetensors")
+    if findings.arrays:
+        temporary = arrays_path.with_name(f".{arrays_path.name}.{os.getpid()}.tmp")
+        arrays = {name: np.ascontiguousarray(array) for name, array in findings.arrays.items()}
+        save_file(arrays, temporary, metadata={"babelscope": meta})
+        os.replace(temporary, arrays_path)
+    else:
+        arrays_path.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    pq.write_table(findings.table.replace_schema_metadata({"babelscope": meta}), temporary)
+    os.replace(temporary, path)
+    return path
+
+
+def read_findings(results: str | Path, analysis: str, step: int) -> Findings:
+    """Read what `write_findings` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such result.
+    """
+    path = findings_path(results, analysis, step)
+    table = pq.read_table(path)
+    meta = json.loads((table.schema.metadata or {}).get(b"babelscope", b"{}"))
+    arrays: dict[str, np.ndarray] = {}
+    arrays_path = path.with_suffix(".safetensors")
+    if arrays_path.exists():
+        with safe_open(arrays_path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    return Findings(
+        analysis,
+        step,
+        table.replace_schema_metadata(None),
+        arrays,
+        meta.get("settings", {}),
+        tuple(meta.get("warnings", ())),
+    )
+
+
+def result_steps(results: str | Path, analysis: str) -> list[int]:
+    """Steps at which an analysis has results, ascending."""
+    folder = Path(results) / analysis
+    return sorted(int(path.stem.removeprefix("step_")) for path in folder.glob("step_*.parquet"))
+
+
+def read_rows(results: str | Path) -> pa.Table:
+    """All rows below a results folder, ordered by analysis and step; an empty table if there are none."""
+    paths = sorted(Path(results).glob("*/step_*.parquet"))
+    tables = [pq.read_table(path).replace_schema_metadata(None).cast(ROW_SCHEMA) for path in paths]
+    return pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()
+
+
+def read_warnings(results: str | Path) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Warnings recorded below a results folder, by (analysis, step); only those that have any."""
+    found = {}
+    for path in sorted(Path(results).glob("*/step_*.parquet")):
+        meta = json.loads((pq.read_schema(path).metadata or {}).get(b"babelscope", b"{}"))
+        if meta.get("warnings"):
+            found[path.parent.name, int(path.stem.removeprefix("step_"))] = tuple(meta["warnings"])
+    return found

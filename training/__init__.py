@@ -1,0 +1,1 @@
+"""Text to token blocks, the mixture, the Lightning module, schedules, checkpoints, callbacks, the command line."""

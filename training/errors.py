@@ -1,0 +1,24 @@
+"""One error for everything that is wrong with a configuration."""
+
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """All mistakes found in a configuration, raised once, before any work starts.
+
+    Each problem names the field, its value and the remedy. The command line prints them and exits with status 2.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        assert self.problems, "a ConfigError without problems"
+        count = len(self.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__("\n".join([f"{head} in the configuration:", *(f"  - {p}" for p in self.problems)]))
+
+
+def raise_if(problems: Iterable[str]) -> None:
+    """Raise `ConfigError` if there is any problem."""
+    found = list(problems)
+    if found:
+        raise ConfigError(found)
