@@ -63,11 +63,7 @@ class Mixture:
             wanted_L = _tempered(self.blocks_L, alpha)
         else:
             wanted_L = _explicit(self.languages, weights)
-        empty = [
-            name
-            for name, n, w in zip(self.languages, self.blocks_L, wanted_L, strict=True)
-            if w > 0 and n < 1
-        ]
+        empty = [name for name, n, w in zip(self.languages, self.blocks_L, wanted_L, strict=True) if w > 0 and n < 1]
         if empty:
             raise ValueError(
                 f"mixture: no training block for {', '.join(empty)}; give them more text, "
@@ -158,18 +154,12 @@ def _tempered(blocks_L: np.ndarray, alpha: float) -> np.ndarray:
 def _explicit(languages: tuple[str, ...], weights: Mapping[str, float]) -> np.ndarray:
     known = ", ".join(languages)
     if unknown := sorted(set(weights) - set(languages)):
-        raise ValueError(
-            f"mixture: weights name {', '.join(unknown)}, which is not among the languages: {known}"
-        )
+        raise ValueError(f"mixture: weights name {', '.join(unknown)}, which is not among the languages: {known}")
     if missing := [language for language in languages if language not in weights]:
-        raise ValueError(
-            f"mixture: weights lack {', '.join(missing)}; give every language one, 0 to leave it out"
-        )
+        raise ValueError(f"mixture: weights lack {', '.join(missing)}; give every language one, 0 to leave it out")
     for language in languages:
         if not (np.isfinite(weights[language]) and weights[language] >= 0):
-            raise ValueError(
-                f"mixture: the weight of {language} is {weights[language]}; give a finite number >= 0"
-            )
+            raise ValueError(f"mixture: the weight of {language} is {weights[language]}; give a finite number >= 0")
     wanted_L = np.array([weights[language] for language in languages], dtype=np.float64)
     if not wanted_L.any():
         raise ValueError(f"mixture: all weights are 0; give at least one of {known} a positive weight")
