@@ -239,5 +239,5 @@ def test_wrong_settings_are_named_together():
 
 def test_a_world_too_small_for_its_concept_sentences_says_so():
     world = ToyWorld(nouns=1, verbs=1, function_words=3, names=1, name_probability=1.0, concept_sentences=1000)
-    with pytest.raises(ValueError, match=r"concept_sentences is 1000, but a topic has hardly more than 2\d\d diff"):
+    with pytest.raises(ValueError, match=r"concept_sentences is 1000, but a topic has hardly more than 3\d\d diff"):
         world.concept_table()
