@@ -329,7 +329,8 @@ class TokenBlocks(L.LightningDataModule):
             "block_length": self.block_length,
             "seed": self.seed,
             "blocks": dict(zip(mixture.languages, mixture.blocks_L.tolist(), strict=True)),
-            "quotas": dict(zip(mixture.languages, mixture.quotas_L.tolist(), strict=True)),
+            "weights": dict(zip(mixture.languages, mixture.weights.tolist(), strict=True)),
+            "tokenizer": self.token_store.manifest["tokenizer"]["sha256"],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

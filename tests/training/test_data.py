@@ -18,7 +18,12 @@ TRAIN, VALIDATION = {"aa": 23, "bb": 60, "cc": 5}, {"aa": 9, "bb": 40, "cc": 3}
 
 def write_store(folder: Path, validation: dict[str, int]) -> str:
     """A finished store whose every token tells language, split and block."""
-    manifest: dict = {"format": 1, "block_length": T, "tokenizer": {"vocab_size": 10_000}, "languages": {}}
+    manifest: dict = {
+        "format": 1,
+        "block_length": T,
+        "tokenizer": {"vocab_size": 10_000, "sha256": "0"},
+        "languages": {},
+    }
     features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=T)})
     for number, language in enumerate(TRAIN):
         splits = {"train": TRAIN[language], "validation": validation.get(language, 0)}
@@ -287,7 +292,7 @@ def test_other_data_than_the_run_began_with_is_refused(store, tmp_path):
     changed = TokenBlocks(store, global_batch_size=8, micro_batch_size=4, seed=1)
     with pytest.raises(ValueError, match=r"global_batch_size was 4 and is 8; seed was 0 and is 1\. Put the settings"):
         trainer_for(2).fit(Recorder(), changed, ckpt_path=path)
-    with pytest.raises(ValueError, match=r"other data: quotas was \{.*\} and is \{'aa'"):
+    with pytest.raises(ValueError, match=r"other data: weights was \{.*\} and is \{'aa'"):
         trainer_for(2).fit(
             Recorder(), TokenBlocks(store, global_batch_size=4, micro_batch_size=4, alpha=1.0), ckpt_path=path
         )
