@@ -9,7 +9,8 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from babelscope.training.data import BlockStream, StepLoader, TokenBlocks, ValidationBatches, micro_batches
+from babelscope.training.data import TokenBlocks
+from babelscope.training.stream import BlockStream, StepLoader, ValidationBatches, micro_batches
 from torch.utils.data import DataLoader
 
 T = 8
