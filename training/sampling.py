@@ -57,7 +57,9 @@ def training_texts(
             problems.append(no_text(source.language, source.label, counts))
     raise_if(problems)
     rates = repeats({language: draw.total for language, draw in drawn.items()}, config)
-    log.info("tokenizer's text: %s", ", ".join(f"{lang} × {rate:.3g}" for lang, rate in rates.items()))
+    taken = {language: rate * drawn[language].total for language, rate in rates.items()}
+    shares = (f"{language} {100 * size / sum(taken.values()):.3g} %" for language, size in taken.items())
+    log.info("the tokenizer learns from %.3g MB of text: %s", sum(taken.values()) / 1e6, ", ".join(shares))
     return [text for language, rate in rates.items() for text in drawn[language].texts(rate)], rates
 
 

@@ -5,17 +5,18 @@ text that looks like a special token stays text. So every NFC string comes back 
 """
 
 import hashlib
-import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from . import unigram
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,9 @@ class TokenizerConfig:
     0 makes them equal."""
     max_training_bytes: int = 20_000_000
     """Text to train on, all languages together."""
-    max_repeats: float = 4.0
-    """A small language's text counts at most so many times over, however large its share."""
+    max_repeats: float = 1.0
+    """A small language's text counts at most so many times over, even if its share is larger. Beyond 1, words seen
+    once begin to take pieces of their own."""
     character_coverage: float = 0.9999
     """Share of all characters that get a piece of their own when training "unigram"; rarer ones are spelled in
     bytes."""
@@ -76,6 +78,8 @@ class TokenizerConfig:
 def train(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     """Train a tokenizer on NFC texts; the same texts, in any order, give the same tokenizer.
 
+    "unigram" pieces are learned by `unigram.learn`, "bpe" merges by the library's trainer.
+
     Raises:
         ValueError: if the vocabulary has no room for the characters of the texts.
     """
@@ -97,30 +101,50 @@ def _train_bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 
 
 def _train_unigram(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-    texts = list(texts)
-    words = pre_tokenizers.Split(Regex(WORDS), "isolated")
-    learner = _dress(Tokenizer(models.Unigram()), words, decoders.Fuse())
-    room = config.vocab_size - len(BYTE_PIECES)
-    trainer = trainers.UnigramTrainer(
-        vocab_size=room, special_tokens=list(SPECIAL_TOKENS), unk_token="<unk>", show_progress=False
-    )
-    learner.train_from_iterator(_without_rare(texts, config.character_coverage), trainer)
-    learned = json.loads(learner.to_str())["model"]["vocab"][len(SPECIAL_TOKENS) :]
-    if len(learned) > room - len(SPECIAL_TOKENS):
+    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in split.pre_tokenize_str(f" {text}"))
+    room = config.vocab_size - len(SPECIAL_TOKENS) - len(BYTE_PIECES)
+    try:
+        pieces = unigram.learn(_without_rare(words, config.character_coverage), room)
+    except unigram.TooManyCharacters as error:
         raise ValueError(
-            f"tokenizer.vocab_size is {config.vocab_size}, but the text alone has {len(learned)} characters that need "
-            "a piece; raise vocab_size, or lower character_coverage so that rare ones are spelled in bytes"
-        )
-    # The trainer adds up in an order that changes from run to run: rounding and sorting undo it.
-    pieces = sorted(((piece, round(score, 6)) for piece, score in learned), key=lambda p: (-p[1], p[0]))
-    lowest = min(score for _, score in pieces)
+            f"tokenizer.vocab_size is {config.vocab_size}, but the text alone has {error.characters} characters that "
+            "need a piece; raise vocab_size, or lower character_coverage so that rare ones are spelled in bytes"
+        ) from error
+    lowest = pieces[-1][1]
     vocabulary = [
         *((token, 0.0) for token in SPECIAL_TOKENS),
         *((piece, lowest) for piece in BYTE_PIECES),
         *pieces,
     ]
     model = models.Unigram(vocabulary, unk_id=SPECIAL_TOKENS.index("<unk>"), byte_fallback=True)
-    return _dress(Tokenizer(model), words, decoders.ByteFallback())
+    return _dress(Tokenizer(model), split, decoders.ByteFallback())
+
+
+def _without_rare(words: Mapping[str, int], coverage: float) -> dict[str, int]:
+    """Words cut at each character beyond the most frequent ones that make up the coverage."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            counts[character] += count
+    allowed = (1 - coverage) * counts.total()
+    rare: set[str] = set()
+    for character, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
+        allowed -= count
+        if allowed < 0:
+            break
+        rare.add(character)
+    cut: Counter[str] = Counter()
+    for word, count in words.items():
+        if rare.isdisjoint(word):
+            cut[word] += count
+            continue
+        for part in "".join("\n" if character in rare else character for character in word).split("\n"):
+            cut[part] += count
+    del cut[""]
+    return cut
 
 
 def _dress(tokenizer: Tokenizer, words: Any, decoder: Any) -> Tokenizer:
@@ -135,21 +159,6 @@ def _dress(tokenizer: Tokenizer, words: Any, decoder: Any) -> Tokenizer:
         special_tokens=[(end, SPECIAL_TOKENS.index(end))],
     )
     return tokenizer
-
-
-def _without_rare(texts: list[str], coverage: float) -> Iterator[str]:
-    """The texts with a space for each character beyond the most frequent ones that make up the coverage."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(text)
-    allowed = (1 - coverage) * counts.total()
-    rare: dict[int, str] = {ord("\0"): " "}  # the trainer marks ends of words with it
-    for character, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
-        allowed -= count
-        if allowed < 0:
-            break
-        rare[ord(character)] = " "
-    return (text.translate(rare) for text in texts)
 
 
 def save(tokenizer: Tokenizer, folder: str | Path) -> None:
