@@ -147,8 +147,9 @@ def iter_unit_responses(
     batches = tokens.batches(batch_tokens)
     sites = unit_sites(model)
     units = sites[-1].stop
-    passes = max(1, int(np.ceil(4 * units * len(sentences) / (memory_gb * 1e9))))
-    width = int(np.ceil(units / passes))
+    most = max(1, int(min(units, memory_gb * 1e9 / (4 * len(sentences)))))
+    # As many passes as that needs, all of the same width.
+    width = -(-units // -(-units // most))
     for start in range(0, units, width):
         group = slice(start, min(start + width, units))
         yield group, _one_pass(model, tokens, batches, sites, group, pooling)
