@@ -1,0 +1,216 @@
+"""Curves over steps: loss, probe, overlap, transfer, and any other metric."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .figures_axis import finish_steps
+from .figures_data import (
+    Runs,
+    Series,
+    as_runs,
+    has,
+    languages_of,
+    only,
+    overall,
+    require,
+    select,
+    series_by,
+    thinned,
+    values_of,
+)
+from .figures_style import CATEGORICAL, INK, QUIET, RUN_DASHES, add_line, language_styles, position, sketch
+
+MEASURED, CONTROL, OTHER = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2]
+"""Colours of what is measured, of its control, and of a second measurement beside it."""
+SHARES = {"rangemode": "tozero", "tickformat": ".0%"}
+
+Measure = tuple[str, str, str, str, str, bool]
+"""Name, metric, metrics of the interval's low and high end, colour, and whether it is measured (else a null)."""
+
+
+def overlap_curves(rows: pa.Table | Runs) -> go.Figure:
+    """Share of experts that two languages have in common: measured, for different concepts, and by chance."""
+    measures: list[Measure] = [
+        ("same concept", "overlap_mean", "overlap_low", "overlap_high", MEASURED, True),
+        ("different concepts (control)", "overlap_control_mean", "overlap_control_low", "overlap_control_high",
+         CONTROL, True),
+        ("chance given the layers", "overlap_chance_layers_mean", "", "", INK, False),
+        ("chance k/N", "overlap_chance", "", "", QUIET, False),
+    ]  # fmt: skip
+    return _compare(rows, measures, y="share of experts in common", value="overlap", yaxis=SHARES)
+
+
+def transfer_curves(rows: pa.Table | Runs) -> go.Figure:
+    """AP of one language's experts on another language's sentences, beside their own language and all units."""
+    runs = as_runs(rows)
+    whole = any(has(table, "experts", "transfer_ap_overall") for table in runs.values())
+    measures: list[Measure] = [
+        ("another language", "transfer_ap_overall" if whole else "transfer_ap_mean", "", "", MEASURED, True),
+        ("their own language", "own_ap_mean", "", "", OTHER, True),
+        ("own, on the sentences that chose them", "selection_ap_mean", "", "", CONTROL, False),
+        ("all units", "all_units_ap_mean", "", "", QUIET, False),
+    ]
+    return _compare(runs, measures, y="average precision", value="average_precision")
+
+
+def _compare(
+    rows: pa.Table | Runs,
+    measures: Sequence[Measure],
+    *,
+    y: str,
+    value: str,
+    yaxis: Mapping[str, Any] | None = None,
+) -> go.Figure:
+    """Measures of the expert analysis. One run: nulls are dashed. Several: a dash per run, nulls thinner."""
+    runs = as_runs(rows)
+    several = len(runs) > 1
+    drawing = sketch(y, yaxis=yaxis)
+    for number, (run, table) in enumerate(runs.items()):
+        for name, metric, low, high, color, measured in measures:
+            series = overall(table, "experts", metric)
+            if series is None:
+                continue
+            bounds = [overall(table, "experts", bound) if bound else None for bound in (low, high)]
+            add_line(
+                drawing,
+                f"{name} · {run}" if several else name,
+                series,
+                ({"run": run} if several else {}) | {"measure": name},
+                value=value,
+                color=color,
+                dash=RUN_DASHES[number % len(RUN_DASHES)] if several else "solid" if measured else "dash",
+                width=2.6 if measured else 1.6,
+                markers=measured,
+                interval=(bounds[0], bounds[1]) if bounds[0] and bounds[1] else None,
+            )
+    if not drawing.traces:
+        require(next(iter(runs.values())), "experts", measures[0][1])
+    return finish_steps(drawing)
+
+
+def training_curves(rows: pa.Table | Runs, metric: str = "loss") -> go.Figure:
+    """A metric logged while training, neighbouring steps averaged; validation loss beside the training loss."""
+    runs = as_runs(rows)
+    drawing = sketch("nats per token" if metric == "loss" else metric.replace("_", " "))
+    for number, (run, table) in enumerate(runs.items()):
+        identity, suffix, dash = _of_run(run, number, len(runs))
+        found = overall(table, "training", metric)
+        if found is not None:
+            mean, low, high = thinned(found, position)
+            add_line(
+                drawing, f"training{suffix}", mean, {**identity, "split": "training"}, value=metric,
+                color=MEASURED, dash=dash, markers=False, width=1.8,
+                interval=(low, high) if mean is not found else None,
+            )  # fmt: skip
+        held_out = overall(table, "validation", "loss") if metric == "loss" else None
+        if held_out is not None:
+            add_line(
+                drawing, f"validation{suffix}", held_out, {**identity, "split": "validation"}, value=metric,
+                color=CONTROL, dash=dash,
+            )  # fmt: skip
+    if not drawing.traces:
+        require(next(iter(runs.values())), "training", metric)
+    return finish_steps(drawing)
+
+
+def loss_curves(rows: pa.Table, metric: str = "bits_per_byte", languages: Sequence[str] | None = None) -> go.Figure:
+    """Validation loss of each language: `bits_per_byte`, comparable between languages, or `loss` in nats per token."""
+    table = only(require(rows, "validation", metric), language=...)
+    return _language_lines(
+        series_by(table, "language"),
+        overall(rows, "validation", metric),
+        languages or languages_of(rows),
+        y={"bits_per_byte": "bits per byte", "loss": "nats per token"}.get(metric, metric),
+        value=metric,
+        mean_name="mean of languages",
+    )
+
+
+def language_overlap_curves(rows: pa.Table, languages: Sequence[str] | None = None) -> go.Figure:
+    """Each language's mean overlap with the other languages."""
+    table = only(require(rows, "experts", "overlap_mean"), language=..., other_language=...)
+    pairs = table.filter(pc.not_equal(table["language"], table["other_language"]))
+    # A pair counts for both of its languages, in whichever order it is written.
+    column = pairs.schema.get_field_index("language")
+    ends = pa.concat_tables([pairs, pairs.set_column(column, "language", pairs["other_language"])])
+    return _language_lines(
+        series_by(ends, "language"),
+        overall(rows, "experts", "overlap_mean"),
+        languages or languages_of(rows),
+        y="mean overlap with the others",
+        value="overlap",
+        mean_name="all pairs",
+        yaxis=SHARES,
+    )
+
+
+def metric_curves(rows: pa.Table, analysis: str, metric: str, languages: Sequence[str] | None = None) -> go.Figure:
+    """Any metric over steps: a curve per language if it has languages, and one for the rows without."""
+    table = require(rows, analysis, metric)
+    label = metric.replace("_", " ")
+    of_languages = series_by(only(table, language=...), "language")
+    rest = series_by(only(table, language=None)).get(())
+    name = "all languages" if of_languages else label
+    return _language_lines(of_languages, rest, languages or languages_of(rows), y=label, value=metric, mean_name=name)
+
+
+def probe_curves(rows: pa.Table | Runs) -> go.Figure:
+    """Accuracy of the language probe over steps: mean of all layers, and of the first, middle and last third."""
+    runs = as_runs(rows)
+    drawing = sketch("accuracy")
+    for number, (run, table) in enumerate(runs.items()):
+        identity, suffix, dash = _of_run(run, number, len(runs))
+
+        def line(name: str, series: Series | None, layers: str, color: str, width: float, markers: bool) -> None:
+            if series is not None:
+                add_line(
+                    drawing, name + suffix, series, {**identity, "layers": layers}, value="accuracy",  # noqa: B023
+                    color=color, dash="dot" if layers == "chance" else dash, width=width, markers=markers,  # noqa: B023
+                )  # fmt: skip
+
+        layered = select(table, "probe", "accuracy_mean")
+        layers = values_of(layered, "layer")
+        third = round(len(layers) / 3)
+        if len(layers) >= 3:
+            parts = {"first": layers[:third], "middle": layers[third:-third], "last": layers[-third:]}
+            for (name, part), color in zip(parts.items(), THIRDS, strict=True):
+                span = f"{part[0]}–{part[-1]}"
+                line(f"{name} layers ({span})", series_by(only(layered, layer=part))[()], span, color, 1.8, True)
+        mean = overall(table, "probe", "accuracy_over_layers_mean") or overall(table, "probe", "accuracy_mean")
+        line("all layers", mean, "all", MEASURED, 2.8, True)
+        line("chance", overall(table, "probe", "chance"), "chance", QUIET, 1.4, False)
+    if not drawing.traces:
+        require(next(iter(runs.values())), "probe", "accuracy_mean")
+    return finish_steps(drawing)
+
+
+THIRDS = (CATEGORICAL[3], CATEGORICAL[4], CATEGORICAL[2])
+
+
+def _language_lines(
+    series: Mapping[tuple[Any, ...], Series],
+    mean: Series | None,
+    languages: Sequence[str],
+    *,
+    y: str,
+    value: str,
+    mean_name: str,
+    yaxis: Mapping[str, Any] | None = None,
+) -> go.Figure:
+    """A curve per language, by `(language,)`, each in its colour, and one for all of them in ink."""
+    styles = language_styles(languages)
+    drawing = sketch(y, yaxis=yaxis)
+    for (language,), curve in series.items():
+        add_line(drawing, language, curve, {"language": language}, value=value, width=1.6, **styles[language])
+    if mean is not None:
+        add_line(drawing, mean_name, mean, {"language": ""}, value=value, width=3, markers=False)
+    return finish_steps(drawing)
+
+
+def _of_run(run: str, number: int, count: int) -> tuple[dict[str, str], str, str]:
+    """What tells a run's lines apart: identity, end of the name, dash."""
+    return ({"run": run}, f" · {run}", RUN_DASHES[number % len(RUN_DASHES)]) if count > 1 else ({}, "", "solid")

@@ -1,0 +1,135 @@
+"""Maps: layers over steps, language by language at one step, languages by layers at one step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import pyarrow as pa
+
+from .figures_axis import finish_steps
+from .figures_data import keyed, languages_of, only, point, require, tokens_of, values_of
+from .figures_style import SEQUENTIAL, Sketch, add_map, colour_axis, sketch
+
+Bounds = tuple[float | None, float | None]
+NUMBERS_UP_TO = 8
+"""Languages up to which a matrix shows its numbers."""
+
+
+def probe_heatmap(rows: pa.Table, metric: str = "accuracy_mean", bounds: Bounds = (None, None)) -> go.Figure:
+    """Test accuracy of the language probe, layer × step; layer 0 is the embedding output."""
+    table = require(rows, "probe", metric)
+    name = metric.removesuffix("_mean").replace("_", " ")
+    return _layer_map(_layer_values(table), tokens_of(table), value=name, bounds=bounds)
+
+
+def shared_layers(rows: pa.Table) -> go.Figure:
+    """In which blocks the experts that languages share lie, as shares of each step's total."""
+    table = require(rows, "experts", "shared_layer")
+    sums = table.group_by(["layer", "step"]).aggregate([("value", "sum")]).to_pylist()
+    totals: dict[int, float] = {}
+    for row in sums:
+        totals[row["step"]] = totals.get(row["step"], 0.0) + row["value_sum"]
+    # A step at which nothing is shared has no depth: its column stays empty.
+    shares = {
+        (row["layer"], row["step"]): row["value_sum"] / totals[row["step"]] if totals[row["step"]] else None
+        for row in sums
+    }
+    return _layer_map(shares, tokens_of(table), value="share of shared experts", bounds=(0, None), y="block")
+
+
+def metric_heatmap(rows: pa.Table, analysis: str, metric: str) -> go.Figure:
+    """Any metric that has layers: layer × step."""
+    table = require(rows, analysis, metric)
+    return _layer_map(_layer_values(table), tokens_of(table), value=metric.replace("_", " "))
+
+
+def language_matrix(
+    rows: pa.Table,
+    step: int,
+    metric: str = "overlap_mean",
+    bounds: Bounds = (0, None),
+    scale: Sequence[str] = SEQUENTIAL,
+) -> go.Figure:
+    """A metric for each ordered pair of languages at one step; a pair given in one order only fills both cells."""
+    table = require(rows, "experts", metric)
+    pairs = {key: value for key, value in keyed(table, step, "language", "other_language").items() if None not in key}
+    names = languages_of(table)
+    cells = [[pairs.get((row, column), pairs.get((column, row))) for column in names] for row in names]
+    label = metric.removesuffix("_mean").replace("_", " ")
+    drawing = _square(len(names), colour_axis(*bounds, title=label, scale=scale))
+    add_map(
+        drawing, names, names, cells, point(table, step), names=("language", "other_language", label.replace(" ", "_")),
+        hover=f"%{{y}} and %{{x}}<br>{label} %{{z:.3f}}", numbers=len(names) <= NUMBERS_UP_TO,
+    )  # fmt: skip
+    return drawing.finish()
+
+
+def confusion(rows: pa.Table, step: int, layer: int | None = None) -> go.Figure:
+    """Share of each language's tokens (rows) that the probe takes for each language (columns); `layer` None: all."""
+    table = require(rows, "probe", "confusion")
+    chosen = table if layer is None else only(table, layer=layer)
+    pairs = keyed(chosen, step, "language", "other_language")
+    names = languages_of(table)
+    sums = {row: sum(pairs.get((row, column), 0.0) for column in names) for row in names}
+    cells = [[pairs.get((row, column), 0.0) / sums[row] if sums[row] else None for column in names] for row in names]
+    drawing = _square(len(names), colour_axis(0, 1, title="share of tokens"), x="predicted", y="true")
+    identity = {**point(table, step), "layer": "all" if layer is None else layer}
+    add_map(
+        drawing, names, names, cells, identity, names=("language", "predicted", "share"),
+        hover="%{y} taken for %{x}<br>%{z:.1%}", numbers=len(names) <= NUMBERS_UP_TO,
+    )  # fmt: skip
+    return drawing.finish()
+
+
+def recall(rows: pa.Table, step: int, bounds: Bounds = (0, 1)) -> go.Figure:
+    """Share of each language's test tokens that the probe recognises, language × layer, mean over seeds."""
+    table = require(rows, "probe", "recall")
+    values = keyed(table, step, "language", "layer")
+    names, layers = languages_of(table), values_of(table, "layer")
+    drawing = sketch(
+        "", "layer", height=150 + 20 * len(names), coloraxis=colour_axis(*bounds, title="recall"),
+        xaxis={"type": "category", "showgrid": False},
+        yaxis={"type": "category", "showgrid": False, "autorange": "reversed", "dtick": 1},
+    )  # fmt: skip
+    cells = [[values.get((name, layer)) for layer in layers] for name in names]
+    add_map(
+        drawing, names, layers, cells, point(table, step), names=("language", "layer", "recall"),
+        hover="%{y}, layer %{x}<br>recall %{z:.3f}",
+    )  # fmt: skip
+    return drawing.finish()
+
+
+def _layer_map(
+    values: Mapping[tuple[int, int], float | None],
+    tokens: Mapping[int, int | None],
+    *,
+    value: str,
+    bounds: Bounds = (None, None),
+    y: str = "layer",
+) -> go.Figure:
+    """Values by (layer, step): layers from bottom to top, steps on the log-like axis."""
+    layers, steps = sorted({layer for layer, _ in values}), sorted({step for _, step in values})
+    drawing = sketch(
+        y, height=max(260, min(520, 150 + 14 * len(layers))), coloraxis=colour_axis(*bounds, title=value),
+        xaxis={"showgrid": False}, yaxis={"showgrid": False, "dtick": max(1, round(len(layers) / 8))},
+    )  # fmt: skip
+    cells = [[values.get((layer, step)) for step in steps] for layer in layers]
+    add_map(
+        drawing, layers, steps, cells, {}, names=(y, "step", value.replace(" ", "_")),
+        hover=f"{y} %{{y}}<br>%{{hovertext}}<br>%{{z:.3f}}", tokens=[tokens[step] for step in steps],
+    )  # fmt: skip
+    return finish_steps(drawing)
+
+
+def _layer_values(table: pa.Table) -> dict[tuple[int, int], float]:
+    """Mean value by (layer, step)."""
+    means = only(table, layer=...).group_by(["layer", "step"]).aggregate([("value", "mean")])
+    return {(row["layer"], row["step"]): row["value_mean"] for row in means.to_pylist()}
+
+
+def _square(count: int, coloraxis: Mapping[str, Any], x: str = "", y: str = "") -> Sketch:
+    axis = {"type": "category", "showgrid": False, "constrain": "domain", "dtick": 1}
+    return sketch(
+        y, x, height=max(300, min(620, 140 + 30 * count)), coloraxis=coloraxis,
+        xaxis=axis, yaxis={**axis, "autorange": "reversed", "scaleanchor": "x"},
+    )  # fmt: skip
