@@ -30,9 +30,7 @@ def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
         ValueError: nothing is there, or it is in no form that is known here.
     """
     if not path.exists():
-        raise ValueError(
-            f"concepts: {path} does not exist; give a {', '.join(TABLE_SUFFIXES)} file or a folder."
-        )
+        raise ValueError(f"concepts: {path} does not exist; give a {', '.join(TABLE_SUFFIXES)} file or a folder.")
     if path.is_dir():
         return _folder_rows(path, language)
     if path.suffix == ".parquet":
@@ -42,8 +40,7 @@ def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
     if path.suffix == ".jsonl":
         return _jsonl_rows(path)
     raise ValueError(
-        f"concepts: {path} has the suffix {path.suffix!r}; "
-        f"{', '.join(TABLE_SUFFIXES)} or a folder can be read."
+        f"concepts: {path} has the suffix {path.suffix!r}; {', '.join(TABLE_SUFFIXES)} or a folder can be read."
     )
 
 
@@ -70,8 +67,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     """
     if path.suffix not in TABLE_SUFFIXES:
         raise ValueError(
-            f"concepts: cannot write {path} (suffix {path.suffix!r}); "
-            f"use {', '.join(TABLE_SUFFIXES)} or a folder name."
+            f"concepts: cannot write {path} (suffix {path.suffix!r}); use {', '.join(TABLE_SUFFIXES)} or a folder name."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -101,9 +97,7 @@ def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], pat
     try:
         for concept, language, positives, negatives in entries:
             if "/" in concept or "\0" in concept:
-                raise ValueError(
-                    f"concept {concept!r} cannot be a file name; rename it or save to a .parquet file."
-                )
+                raise ValueError(f"concept {concept!r} cannot be a file name; rename it or save to a .parquet file.")
             sense = temporary / language / "sense"
             if not sense.exists():
                 sense.mkdir(parents=True)
@@ -117,9 +111,7 @@ def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], pat
                 "language": language,
                 "sentences": {"positive": positives, "negative": negatives},
             }
-            (sense / f"{concept}.json").write_text(
-                json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8"
-            )
+            (sense / f"{concept}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -164,9 +156,7 @@ def _jsonl_rows(path: Path) -> Iterator[RawRow]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not JSON ({error}); write one object a line."
-                ) from error
+                raise ValueError(f"{path}, line {number}: not JSON ({error}); write one object a line.") from error
             missing = [column for column in COLUMNS if column not in row]
             if missing:
                 raise ValueError(f"{path}, line {number}: column {', '.join(map(repr, missing))} is missing.")
@@ -205,9 +195,7 @@ def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[R
     for number, entry in enumerate(entries, start=2):
         group, name = (entry.get("group") or "").strip(), (entry.get("concept") or "").strip()
         if not group or not name:
-            raise ValueError(
-                f"{list_file}, line {number}: it needs the columns 'group' and 'concept', both filled in."
-            )
+            raise ValueError(f"{list_file}, line {number}: it needs the columns 'group' and 'concept', both filled in.")
         if name in seen:
             raise ValueError(
                 f"{list_file}, line {number}: concept {name!r} stands in group {seen[name]!r} "
@@ -219,9 +207,7 @@ def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[R
 
 def _sense_rows(file: Path, name: str, language: str | None, root: Path) -> Iterator[RawRow]:
     if not file.exists():
-        raise ValueError(
-            f"{file} does not exist, but {CONCEPT_LIST} names it; add the file or strike the line."
-        )
+        raise ValueError(f"{file} does not exist, but {CONCEPT_LIST} names it; add the file or strike the line.")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         sentences = content["sentences"]

@@ -160,14 +160,9 @@ class ConceptSet:
         if path.suffix:
             concept_files.write_table(self.to_table(), path)
             return
-        filled = [
-            (c, language) for language in self.languages for c in self.concepts if self.positives(c, language)
-        ]
+        filled = [(c, language) for language in self.languages for c in self.concepts if self.positives(c, language)]
         concept_files.write_selfcond(
-            (
-                (c, language, self.positives(c, language), self.negatives(c, language))
-                for c, language in filled
-            ),
+            ((c, language, self.positives(c, language), self.negatives(c, language)) for c, language in filled),
             path,
         )
 
@@ -186,18 +181,12 @@ class ConceptSet:
             self._known(concept, self.languages[0])
         for language in spoken:
             self._known(None, language)
-        rows = [
-            row
-            for row in self.rows()
-            if row.language in spoken and (row.concept is None or row.concept in kept)
-        ]
+        rows = [row for row in self.rows() if row.language in spoken and (row.concept is None or row.concept in kept)]
         if set(kept) != set(self.concepts):
             for language in spoken:
                 for concept in kept:
                     if not self._texts.get((concept, language, 0)) and not self.shared_negatives(language):
-                        rows += [
-                            Row(concept, language, text, 0) for text in self.negatives(concept, language)
-                        ]
+                        rows += [Row(concept, language, text, 0) for text in self.negatives(concept, language)]
         return type(self)(rows, where="subset")
 
     def fingerprint(self) -> str:
@@ -217,9 +206,7 @@ class ConceptSet:
 
     def __repr__(self) -> str:
         count = sum(len(texts) for texts in self._texts.values())
-        return (
-            f"ConceptSet({len(self.concepts)} concepts, {len(self.languages)} languages, {count} sentences)"
-        )
+        return f"ConceptSet({len(self.concepts)} concepts, {len(self.languages)} languages, {count} sentences)"
 
     def _known(self, concept: str | None, language: str) -> None:
         for name, value, known in (
@@ -227,9 +214,7 @@ class ConceptSet:
             ("language", language, self.languages),
         ):
             if value is not None and value not in known:
-                raise ValueError(
-                    f"{name} {value!r} is not in this concept set; it has {', '.join(known) or 'none'}."
-                )
+                raise ValueError(f"{name} {value!r} is not in this concept set; it has {', '.join(known) or 'none'}.")
 
 
 def _checked(row: Row, where: str) -> Row:
@@ -239,9 +224,7 @@ def _checked(row: Row, where: str) -> Row:
         if not value:
             raise ValueError(f"{where}, column {column!r}: it is empty; fill it in or leave the row out.")
     if row.label not in (0, 1):
-        raise ValueError(
-            f"{where}, column 'label': {row.label!r} is neither 1 (shows the concept) nor 0 (does not)."
-        )
+        raise ValueError(f"{where}, column 'label': {row.label!r} is neither 1 (shows the concept) nor 0 (does not).")
     if concept is None and row.label == 1:
         raise ValueError(
             f"{where}, column 'concept': it is empty with label 1; name the concept that the sentence shows."

@@ -53,9 +53,7 @@ def test_a_language_without_positives_gives_an_empty_list(concepts):
 
 
 def test_duplicates_and_compositions_collapse():
-    both = ConceptSet(
-        [Row("c", "es", "corazo\u0301n ", 1), Row("c", "es", "corazón", 1), Row("c", "es", "corazón", 1)]
-    )
+    both = ConceptSet([Row("c", "es", "corazo\u0301n ", 1), Row("c", "es", "corazón", 1), Row("c", "es", "corazón", 1)])
     assert both.positives("c", "es") == ["corazón"]
 
 
@@ -238,9 +236,7 @@ def test_unknown_names_are_answered_with_the_known_ones(concepts):
 
 
 def test_what_cannot_be_written_is_refused(concepts, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"suffix '\.xlsx'\); use \.parquet, \.csv, \.jsonl or a folder name"
-    ):
+    with pytest.raises(ValueError, match=r"suffix '\.xlsx'\); use \.parquet, \.csv, \.jsonl or a folder name"):
         concepts.save(tmp_path / "set.xlsx")
     with pytest.raises(ValueError, match="exists already"):
         concepts.save(tmp_path)
