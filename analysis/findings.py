@@ -5,7 +5,6 @@ replaces it. Rows are Parquet, arrays safetensors beside them.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import save_file
+
+from .atomic import atomic_file
 
 ROW_SCHEMA = pa.schema(
     [
@@ -86,9 +87,15 @@ class Findings:
 
     def with_tokens(self, tokens: int | None) -> "Findings":
         """The same findings, with the number of training tokens seen filled into every row."""
-        index = self.table.schema.get_field_index("tokens")
-        column = pa.array([tokens] * self.table.num_rows, pa.int64())
-        return replace(self, table=self.table.set_column(index, ROW_SCHEMA.field("tokens"), column))
+        return self.with_columns(tokens=[tokens] * self.table.num_rows)
+
+    def with_columns(self, **columns: list[Any]) -> "Findings":
+        """The same findings with some columns replaced, for rows that carry steps of their own."""
+        table = self.table
+        for name, values in columns.items():
+            field_ = ROW_SCHEMA.field(name)
+            table = table.set_column(table.schema.get_field_index(name), field_, pa.array(values, field_.type))
+        return replace(self, table=table)
 
 
 def findings_path(results: str | Path, analysis: str, step: int) -> Path:
@@ -102,19 +109,16 @@ def write_findings(findings: Findings, results: str | Path) -> Path:
     The rows come last: where they are, the arrays are as well.
     """
     path = findings_path(results, findings.analysis, findings.step)
-    path.parent.mkdir(parents=True, exist_ok=True)
     meta = json.dumps({"settings": dict(findings.settings), "warnings": list(findings.warnings)}, sort_keys=True)
     arrays_path = path.with_suffix(".safetensors")
     if findings.arrays:
-        temporary = arrays_path.with_name(f".{arrays_path.name}.{os.getpid()}.tmp")
         arrays = {name: np.ascontiguousarray(array) for name, array in findings.arrays.items()}
-        save_file(arrays, temporary, metadata={"babelscope": meta})
-        os.replace(temporary, arrays_path)
+        with atomic_file(arrays_path) as temporary:
+            save_file(arrays, temporary, metadata={"babelscope": meta})
     else:
         arrays_path.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(findings.table.replace_schema_metadata({"babelscope": meta}), temporary)
-    os.replace(temporary, path)
+    with atomic_file(path) as temporary:
+        pq.write_table(findings.table.replace_schema_metadata({"babelscope": meta}), temporary)
     return path
 
 
