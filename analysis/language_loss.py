@@ -1,0 +1,142 @@
+"""Held-out loss per language: nats per token, and bits per byte, which compares across tokenizers.
+
+The documents of a language are joined to one stream, each behind the tokenizer's own start of a document. The stream
+is cut into windows that overlap: every token is scored once, with at least `context - stride` tokens before it, apart
+from the stream's first ones. Separators give context and are not scored.
+
+Shapes: B windows, T tokens of a window, N tokens of a stream.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..model.loss import linear_cross_entropy
+from ..model.sites import backbone_of
+from .findings import Findings
+
+NOT_SCORED = -100
+
+
+class LanguageLoss:
+    """The analysis `validation`: rows `loss` and `bits_per_byte`, per language and (language null) their mean."""
+
+    name = "validation"
+
+    def __init__(
+        self,
+        texts: Mapping[str, Sequence[str]],
+        context: int = 2048,
+        stride: int | None = None,
+        max_tokens: int = 32768,
+        batch_tokens: int = 8192,
+    ) -> None:
+        """Prepare held-out documents.
+
+        Args:
+            texts: language -> documents.
+            context: tokens of a window; the model's positions bound it.
+            stride: tokens by which windows advance; half the context by default.
+            max_tokens: tokens scored per language at most; documents are taken in their order.
+            batch_tokens: tokens of a forward pass.
+
+        Raises:
+            ValueError: no text at all, or settings that leave nothing to score.
+        """
+        self.texts = {language: list(texts[language]) for language in sorted(texts) if texts[language]}
+        if not self.texts:
+            raise ValueError("text: no language has a held-out document; give text with at least one")
+        if context < 2 or max_tokens < 1 or batch_tokens < 1:
+            raise ValueError(f"context={context}, max_tokens={max_tokens}, batch_tokens={batch_tokens}: too small")
+        if stride is not None and not 1 <= stride <= context:
+            raise ValueError(f"stride={stride}: give 1 to context={context}")
+        self.context, self.stride = context, stride
+        self.max_tokens, self.batch_tokens = max_tokens, batch_tokens
+        digest = hashlib.sha256()
+        for language, documents in self.texts.items():
+            digest.update("\0".join([language, *documents, ""]).encode())
+        self.settings = {
+            "context": context,
+            "stride": stride,
+            "max_tokens": max_tokens,
+            "text": digest.hexdigest()[:16],
+        }
+
+    def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
+        """Score every language; nats per token and bits per byte."""
+        rows, losses, bits = [], [], []
+        for language, documents in self.texts.items():
+            ids_N, labels_N, bytes_scored = self._stream(tokenizer, documents)
+            nats, tokens = self._score(model, ids_N, labels_N)
+            losses.append(nats / tokens)
+            bits.append(nats / math.log(2) / bytes_scored)
+            rows.append({"metric": "loss", "language": language, "value": losses[-1]})
+            rows.append({"metric": "bits_per_byte", "language": language, "value": bits[-1]})
+        rows.append({"metric": "loss", "value": sum(losses) / len(losses)})
+        rows.append({"metric": "bits_per_byte", "value": sum(bits) / len(bits)})
+        return Findings.from_rows(self.name, step, rows, settings=self.settings)
+
+    def _stream(self, tokenizer: Any, documents: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Token ids (N,), the labels among them (N,), and the UTF-8 bytes of the text that is scored."""
+        start = document_start(tokenizer)
+        ids: list[int] = []
+        labels: list[int] = []
+        scored = size = 0
+        for document in documents:
+            tokens = tokenizer(document, add_special_tokens=False)["input_ids"]
+            if scored and scored + len(tokens) > self.max_tokens:
+                break
+            # Without a separator the very first token has nothing before it, and can't be scored.
+            skipped = 0 if ids or start else 1
+            ids += [*start, *tokens]
+            labels += [NOT_SCORED] * (len(start) + skipped) + tokens[skipped:]
+            scored += len(tokens)
+            size += len(document.encode())
+        return torch.tensor(ids), torch.tensor(labels), size
+
+    def _score(self, model: nn.Module, ids_N: torch.Tensor, labels_N: torch.Tensor) -> tuple[float, int]:
+        """Nats of the scored tokens and how many there are."""
+        limit = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
+        context = min(self.context, limit or self.context)
+        stride = min(self.stride or max(1, context // 2), context)
+        head = model.get_output_embeddings()  # type: ignore[operator]
+        assert head.bias is None, "a head with a bias"
+        device = next(model.parameters()).device
+        windows = []
+        scored_to = 1
+        for begin in range(0, len(ids_N), stride):
+            end = min(begin + context, len(ids_N))
+            labels_T = torch.full((end - begin,), NOT_SCORED)
+            labels_T[scored_to - begin :] = labels_N[scored_to:end]
+            windows.append((ids_N[begin:end], labels_T))
+            scored_to = end
+            if end == len(ids_N):
+                break
+        nats, tokens = 0.0, 0
+        size = max(1, self.batch_tokens // context)
+        for first in range(0, len(windows), size):
+            ids_BT, labels_BT = (
+                nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=value).to(device)
+                for part, value in zip(zip(*windows[first : first + size], strict=True), (0, NOT_SCORED), strict=True)
+            )
+            mask_BT = torch.arange(ids_BT.shape[1], device=device) < torch.tensor(
+                [[len(ids)] for ids, _ in windows[first : first + size]], device=device
+            )
+            hidden_BTD = backbone_of(model)(ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
+            loss_BT = linear_cross_entropy(hidden_BTD[:, :-1], head.weight, labels_BT[:, 1:], reduction="none")
+            nats += loss_BT.double().sum().item()
+            tokens += int((labels_BT[:, 1:] != NOT_SCORED).sum())
+        return nats, tokens
+
+
+def document_start(tokenizer: Any) -> list[int]:
+    """Ids that stand before a document: what the tokenizer puts there itself, else its end- or begin-of-text token."""
+    own = tokenizer("")["input_ids"]
+    if own:
+        return list(own)
+    token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.bos_token_id
+    return [] if token is None else [token]

@@ -1,0 +1,170 @@
+"""The callback that asks a schedule, runs an analysis, and hands the findings on."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedModel
+
+from ...analysis.findings import Findings, findings_path, write_findings
+from ...analysis.undisturbed import undisturbed
+from ..schedule import StepSchedule
+from ..tracking import log_findings
+
+log = logging.getLogger(__name__)
+
+
+class Analysis(Protocol):
+    """A callable that looks at a model and reports; it leaves the model exactly as it found it."""
+
+    name: str
+
+    def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings: ...
+
+
+class StepCallback(pl.Callback):
+    """Calls `at_step` once for every due optimizer step: also under accumulation, and not again after a resume."""
+
+    def __init__(self, schedule: StepSchedule | None = None) -> None:
+        super().__init__()
+        self.schedule = schedule or StepSchedule(powers_of=2, start=0)
+        self._latest = -1
+
+    def at_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
+        """Do the work of a due step; `step` optimizer steps have been taken."""
+        raise NotImplementedError
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The untrained model is step 0; a resumed run begins behind a step whose work was done."""
+        self._latest = trainer.global_step
+        if trainer.global_step == 0:
+            self._call(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A batch ends an optimizer step only where the step count has grown."""
+        if trainer.global_step != self._latest:
+            self._latest = trainer.global_step
+            self._call(trainer, pl_module)
+
+    def _call(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        last = trainer.max_steps if trainer.max_steps > 0 else None
+        if self.schedule.due(trainer.global_step, last):
+            with paused(trainer):
+                self.at_step(trainer, pl_module, trainer.global_step)
+
+
+class AnalysisCallback(StepCallback):
+    """Runs an `Analysis` at the scheduled optimizer steps, in any Trainer whose module holds a causal LM.
+
+    Subclasses take plain arguments and implement `build`. Findings go to `results`, by default
+    `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A sweep over checkpoints drives the
+    same object through `run`.
+    """
+
+    name = "analysis"
+
+    def __init__(
+        self, schedule: StepSchedule | None = None, tokenizer: str | None = None, results: str | None = None
+    ) -> None:
+        super().__init__(schedule)
+        self.tokenizer = tokenizer
+        self.results = results
+        self.store: str | None = None
+        self._analysis: Analysis | None = None
+        self._tokenizer: Any = None
+
+    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+        """Make the analysis; called once, before its first use. `self.store` is the run's token store, if any."""
+        raise NotImplementedError
+
+    def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
+        """Analyse `model` as the checkpoint of `step` and write what was found below `results`."""
+        began = time.perf_counter()
+        with undisturbed(model):
+            if self._analysis is None:
+                self._analysis = self.build(model, tokenizer)
+            findings = self._analysis(model, tokenizer, step).with_tokens(tokens)
+        write_findings(findings, results)
+        log.info("%s at step %d took %.1f s", findings.analysis, step, time.perf_counter() - began)
+        return findings
+
+    def has_results(self, results: str | Path, step: int) -> bool:
+        """Whether this analysis already has whole results for a step."""
+        return findings_path(results, self.name, step).exists()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the run's token store and the tokenizer before training begins."""
+        if stage != "fit":
+            return
+        if trainer.world_size > 1 and not isinstance(trainer.strategy, pl.strategies.DDPStrategy):
+            raise ValueError(
+                f"trainer.strategy={type(trainer.strategy).__name__} splits the weights over processes, and "
+                f"{type(self).__name__} needs them whole: use strategy=ddp, or run babelscope analyze on the checkpoints"
+            )
+        datamodule = getattr(trainer, "datamodule", None)
+        if self.store is None and isinstance(getattr(datamodule, "store", None), str):
+            self.store = datamodule.store
+        self._tokenizer = self._find_tokenizer(pl_module)
+
+    def at_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
+        """Analyse on the first process; the others wait."""
+        if trainer.is_global_zero:
+            results = Path(self.results) if self.results else Path(trainer.default_root_dir) / "results"
+            tokens = tokens_seen(trainer, step)
+            total = None if tokens is None else sum(tokens.values())
+            findings = self.run(causal_lm(pl_module), self._tokenizer, step, total, results)
+            log_findings(trainer.loggers, findings, results)
+        trainer.strategy.barrier(type(self).__name__)
+
+    def _find_tokenizer(self, pl_module: pl.LightningModule) -> Any:
+        if self.tokenizer is not None:
+            return AutoTokenizer.from_pretrained(self.tokenizer)
+        if self.store is not None:
+            return AutoTokenizer.from_pretrained(Path(self.store) / "tokenizer")
+        if getattr(pl_module, "tokenizer", None) is not None:
+            return pl_module.tokenizer
+        raise ValueError(
+            f"{type(self).__name__} has no tokenizer: pass tokenizer=NAME_OR_FOLDER, or give the module an attribute "
+            "`tokenizer`"
+        )
+
+
+def causal_lm(pl_module: nn.Module) -> PreTrainedModel:
+    """The Hugging Face causal LM inside a module: the outermost `PreTrainedModel` with an LM head.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for module in pl_module.modules():
+        if isinstance(module, PreTrainedModel) and module.get_output_embeddings() is not None:
+            return module
+    raise ValueError(
+        f"{type(pl_module).__name__} holds no Hugging Face causal language model: assign one to an attribute, for "
+        "example self.model = AutoModelForCausalLM.from_pretrained(...)"
+    )
+
+
+def tokens_seen(trainer: pl.Trainer, step: int) -> dict[str, int] | None:
+    """Training tokens per language after `step` optimizer steps, where the data module can tell."""
+    count = getattr(getattr(trainer, "datamodule", None), "tokens_seen", None)
+    return count(step) if callable(count) else None
+
+
+@contextmanager
+def paused(trainer: pl.Trainer) -> Iterator[None]:
+    """Keep the time spent inside out of the throughput of every callback that measures it."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            pause = getattr(callback, "pause", None)
+            if callable(pause):
+                pause(time.perf_counter() - began)

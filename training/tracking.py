@@ -1,0 +1,73 @@
+"""Findings on their way to loggers: W&B with a step metric of its own and figures, others with plain columns."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import wandb
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from ..analysis.findings import Findings, read_rows
+
+log = logging.getLogger(__name__)
+
+STEP_METRIC = "analysis/step"
+_NULL_FOR_SCALARS = ("site", "other_language", "concept", "seed")
+
+
+def scalars(findings: Findings) -> dict[str, float]:
+    """Rows that make a readable curve: one value a checkpoint, a layer or a language."""
+    values = {}
+    for row in findings.table.to_pylist():
+        if any(row[column] is not None for column in _NULL_FOR_SCALARS):
+            continue
+        name = f"{findings.analysis}/{row['metric']}"
+        if row["layer"] is not None:
+            name += f"/layer_{row['layer']:02d}"
+        if row["language"] is not None:
+            name += f"/{row['language']}"
+        values[name] = row["value"]
+    return values
+
+
+def figures(analysis: str, step: int, rows: pa.Table) -> dict[str, Any]:
+    """The interactive figures of an analysis over all steps so far; none for analyses that are curves already."""
+    # Imported where it is used: W&B alone needs figures while a model trains.
+    from ..analysis import figures as draw
+
+    if analysis == "probe":
+        return {"probe/layers": draw.probe_heatmap(rows), "probe/curves": draw.probe_curves(rows)}
+    if analysis == "experts":
+        return {
+            "experts/overlap_curves": draw.overlap_curves(rows),
+            "experts/language_pairs": draw.language_matrix(rows, step),
+            "experts/shared_layers": draw.shared_layers(rows),
+            "experts/transfer_curves": draw.transfer_curves(rows),
+        }
+    return {}
+
+
+def log_findings(loggers: Iterable[Logger], findings: Findings, results: str | Path) -> None:
+    """Send findings to every logger. What is on disk is complete already: nothing depends on a logger."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            _log_to_wandb(logger, findings, results)
+        else:
+            logger.log_metrics(scalars(findings), step=findings.step)
+
+
+def _log_to_wandb(logger: WandbLogger, findings: Findings, results: str | Path) -> None:
+    # W&B drops points whose own step goes backwards: an axis of our own keeps all, in whatever order they come.
+    try:
+        experiment: Any = logger.experiment
+        experiment.define_metric(STEP_METRIC, hidden=True)
+        experiment.define_metric(f"{findings.analysis}/*", step_metric=STEP_METRIC)
+        drawn = figures(findings.analysis, findings.step, read_rows(results))
+        pictures = {name: wandb.Plotly(figure) for name, figure in drawn.items()}
+        experiment.log({**scalars(findings), **pictures, STEP_METRIC: findings.step})
+    except (wandb.Error, OSError) as error:
+        log.warning(
+            "W&B did not take the findings of step %d (%s); they are whole in %s", findings.step, error, results
+        )
