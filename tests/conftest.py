@@ -1,0 +1,99 @@
+"""Shared fixtures: a tiny token store of the toy world, and runs on it through the command line."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+
+TINY_MODEL = {"vocab_size": 320, "d_model": 16, "ffn_dim": 32, "num_layers": 2, "attention_heads": 2}
+
+
+@pytest.fixture(scope="session")
+def toy_store(tmp_path_factory) -> Path:
+    """A prepared store of a small toy world: two languages, blocks of 16 tokens."""
+    from babelscope.training.prepare import prepare
+    from babelscope.training.tokenizer import TokenizerConfig
+    from babelscope.training.toy import ToyWorld
+
+    folder = tmp_path_factory.mktemp("store") / "toy"
+    world = ToyWorld(languages=2, topics=3, words=6000, concept_sentences=24)
+    prepare(
+        str(folder),
+        toy=world,
+        tokenizer=TokenizerConfig(algorithm="bpe", vocab_size=320),
+        block_length=16,
+        validation_fraction=0.1,
+        progress=False,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_config(toy_store):
+    """A function that gives a complete `pretrain` configuration for a tiny model, with parts replaced."""
+
+    def make(run: Path, callbacks: bool = True, **changes) -> dict:
+        schedule = {"at": [2, 5], "start": 0}
+        watching = [
+            {
+                "class_path": "babelscope.training.callbacks.PerLanguageLoss",
+                "init_args": {"schedule": schedule, "max_tokens": 200, "context": 16},
+            },
+            {
+                "class_path": "babelscope.training.callbacks.ExpertNeurons",
+                "init_args": {"schedule": schedule, "k": 10, "min_sentences": 4},
+            },
+        ]
+        config = {
+            "run": str(run),
+            "model": {
+                "preset": "toy",
+                "overrides": {**TINY_MODEL, "dropout": 0.1, "attention_dropout": 0.1},
+                "warmup_steps": 2,
+                "learning_rate": 0.01,
+            },
+            "data": {"store": str(toy_store), "global_batch_size": 8, "micro_batch_size": 4},
+            "trainer": {
+                "accelerator": "cpu",
+                "devices": 1,
+                "max_steps": 8,
+                "logger": False,
+                "callbacks": watching if callbacks else [],
+            },
+            "checkpoints": {"schedule": {"powers_of": 2, "start": 0}},
+            "resume_states": {"every_steps": 3, "every_minutes": None},
+            "metrics": {"every": 1},
+        }
+        for path, value in changes.items():
+            *parents, last = path.split("__")
+            place = config
+            for parent in parents:
+                place = place[parent]
+            place[last] = value
+        return config
+
+    return make
+
+
+@pytest.fixture
+def run_cli(tmp_path):
+    """A function that runs a babelscope command in this process with a configuration; returns its status."""
+    from babelscope.training.cli import main
+
+    def call(command: str, config: dict | None = None, *arguments: str) -> int:
+        words = [command]
+        if config is not None:
+            path = tmp_path / f"{command}_{len(list(tmp_path.iterdir()))}.yaml"
+            path.write_text(yaml.safe_dump(config))
+            words += ["--config", str(path)]
+        try:
+            return main([*words, *arguments])
+        except SystemExit as stop:
+            return int(stop.code or 0)
+
+    return call
