@@ -98,13 +98,15 @@ class RangeUnit:
         before = min(self.start, 1)  # the byte before tells whether a line begins exactly at the start
         stream.seek(self.start - before)
         block = stream.read(self.end - self.start + before)
-        first = block.find(b"\n") + 1 if before else len(BOM) * block.startswith(BOM)
+        first = block.find(b"\n") + 1 if before else 0
         if before and not first:
             return []
         records = block[first:].split(b"\n")
         last = records.pop()
         if last:
             records.append(last + stream.readline(self.reading.max_line_bytes + 2).removesuffix(b"\n"))
+        if not before and records:
+            records[0] = records[0].removeprefix(BOM)
         return [record.removesuffix(b"\r") for record in records]
 
 

@@ -127,6 +127,7 @@ class BlockWriter:
     def close(self) -> dict[str, int]:
         """Write the folder and give the counts."""
         self._cut()
+        assert self.blocks, "validation_bound gives every split a block"
         self._writer.close()
         shown = not datasets.are_progress_bars_disabled()
         datasets.disable_progress_bars()

@@ -263,20 +263,19 @@ def _grouped(lines: Iterable[bytes | None]) -> Iterator[list[bytes | None]]:
 
 
 def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
-    """Lines without their ends, holding at most `UNIT_BYTES` beyond the longest allowed line."""
-    rest, first, skipping = b"", True, False
+    """Lines without their ends, None for those that are too long, of which never more than a piece is held."""
+    rest, mark, skipping = b"", BOM, False
     while block := stream.read(UNIT_BYTES):
-        block = rest + block
-        if first:
-            block, first = block.removeprefix(BOM), False
-        *lines, rest = block.split(b"\n")
+        *lines, rest = (rest + block).split(b"\n")
         if lines and skipping:
             lines, skipping = lines[1:], False
-        yield from (line.removesuffix(b"\r") for line in lines)
+        for line in lines:
+            yield line.removeprefix(mark).removesuffix(b"\r")
+            mark = b""
         if skipping:
             rest = b""
-        elif len(rest) > max_bytes + 1:
+        elif len(rest) > max_bytes + len(BOM) + 1:
             yield None
-            rest, skipping = b"", True
-    if rest and not skipping:
-        yield rest.removesuffix(b"\r")
+            rest, mark, skipping = b"", b"", True
+    if rest:
+        yield rest.removeprefix(mark).removesuffix(b"\r")

@@ -171,16 +171,15 @@ class Job:
 
     def finish(self, shards: int) -> None:
         """Pack the parts of all shards and write the manifest."""
+        numbers = range(1, shards + 1)
+        work = []
+        for position, source in enumerate(self.sources):
+            parts = [Part.at(self.store / "shards" / f"{i}-of-{shards}", source.language) for i in numbers]
+            work.append((source, parts, [self._part_note(position, i, shards) for i in numbers]))
+        raise_if(problem for source, parts, notes in work for problem in _missing(source.language, parts, notes))
         entries: dict[str, Any] = {}
         problems: list[str] = []
-        for position, source in enumerate(self.sources):
-            numbers = range(1, shards + 1)
-            parts = [Part.at(self.store / "shards" / f"{i}-of-{shards}", source.language) for i in numbers]
-            notes = [self._part_note(position, i, shards) for i in numbers]
-            missing = _missing(source.language, parts, notes)
-            if missing or problems:
-                problems += missing
-                continue
+        for source, parts, notes in work:
             try:
                 entries[source.language] = self._pack(source, parts, notes)
             except TooLittleText as error:
