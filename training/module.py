@@ -89,6 +89,20 @@ class Pretraining(pl.LightningModule):
         self._languages.append(batch["languages"])
         return loss
 
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log `validation/loss/<language>` in nats per token, for Lightning's own `validate`.
+
+        While it trains, `PerLanguageLoss` measures held-out text at exact steps; `pretrain` leaves this loop off.
+        """
+        assert self.model is not None
+        ids_BT = batch["input_ids"]
+        hidden_BTD = self._decoder(ids_BT, use_cache=False).last_hidden_state
+        loss_BT = linear_cross_entropy(hidden_BTD[:, :-1], self.model.lm_head.weight, ids_BT[:, 1:], reduction="none")
+        names = self.trainer.datamodule.languages  # type: ignore[attr-defined]
+        for index in batch["languages"].unique().tolist():
+            losses = loss_BT[batch["languages"] == index]
+            self.log(f"validation/loss/{names[index]}", losses.mean(), batch_size=len(losses), on_epoch=True)
+
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,

@@ -66,7 +66,7 @@ def test_a_run_leaves_what_the_design_says(whole_run):
     assert info["loss"] == pytest.approx(losses(whole_run)[4])
     rows = read_rows(run.results)
     assert {row["tokens"] for row in rows.to_pylist() if row["step"] == 5} == {5 * 8 * 16}
-    assert not [path for path in run.path.rglob("*.tmp")]
+    assert not list(run.path.rglob("*.tmp"))
 
 
 def test_checkpoints_load_in_stock_classes(whole_run):
