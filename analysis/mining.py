@@ -275,7 +275,7 @@ class _Part:
             while (place := file.tell()) < self.end:
                 lines = file.readlines(min(CHUNK_BYTES, self.end - place))
                 text = b"".join(lines).decode("utf-8", "replace")
-                yield [line.strip() for line in text.split("\n") if line and not line.isspace()]
+                yield [" ".join(line.split()) for line in text.split("\n") if line and not line.isspace()]
 
 
 def _parts(language: str, path: Path) -> list[_Part]:
