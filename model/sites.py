@@ -1,117 +1,144 @@
-"""Where hidden states, blocks and units are, one row a model family. A new family is a row, not a branch.
+"""Where hidden states, blocks and units are in a causal LM, by its row of the table in `families`.
 
-Units are the outputs of the linear layers of each block, before the activation; the LM head, the embeddings and the
-norms have none. They are numbered block by block, within a block in the order of the row's sites, within a site by
-output index.
+Units are outputs of modules inside the blocks, by default of the linear layers, before the activation; the LM head,
+the embeddings and the norms have none. They are numbered block by block, within a block in the order in which the
+row's sites compute, within a site by output index.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from torch import nn
 
+from .families import ACTIVATION, FAMILIES, Family
 
-@dataclass(frozen=True)
-class Family:
-    """How to find the parts of one architecture, as dotted paths.
-
-    Attributes:
-        backbone: from the causal LM to the module that is run for hidden states (the LM head is not part of it).
-        blocks: from the causal LM to the list of blocks.
-        units: short site name -> path from a block to the linear layer.
-    """
-
-    backbone: str
-    blocks: str
-    units: Mapping[str, str]
-
-
-FAMILIES: dict[str, Family] = {
-    "xglm": Family(
-        "model",
-        "model.layers",
-        {
-            "q": "self_attn.q_proj",
-            "k": "self_attn.k_proj",
-            "v": "self_attn.v_proj",
-            "attn_out": "self_attn.out_proj",
-            "ffn_in": "fc1",
-            "ffn_out": "fc2",
-        },
-    ),
-    "bloom": Family(
-        "transformer",
-        "transformer.h",
-        {
-            "qkv": "self_attention.query_key_value",
-            "attn_out": "self_attention.dense",
-            "ffn_in": "mlp.dense_h_to_4h",
-            "ffn_out": "mlp.dense_4h_to_h",
-        },
-    ),
-    "gpt2": Family(
-        "transformer",
-        "transformer.h",
-        {"qkv": "attn.c_attn", "attn_out": "attn.c_proj", "ffn_in": "mlp.c_fc", "ffn_out": "mlp.c_proj"},
-    ),
-}
+_OWN_ROW = "babelscope_family"
 
 
 @dataclass(frozen=True)
 class UnitSite:
-    """One linear layer of one block: `units[start:stop]` of the model's numbering are its outputs."""
+    """One module of one block: `units[start:stop]` of the model's numbering are its outputs."""
 
     layer: int
     site: str
-    module: nn.Linear
+    module: nn.Module
     start: int
     stop: int
 
 
 def family_of(model: nn.Module) -> Family:
-    """The row of a causal LM's family.
+    """The row of a causal LM's family, or the one that `use_family` gave this model.
 
     Raises:
         ValueError: the family has no row, or the model is set so that hooks would not see its units.
     """
     config = getattr(model, "config", None)
     kind = getattr(config, "model_type", None)
-    if kind not in FAMILIES:
-        raise ValueError(
-            f"model_type={kind!r} has no row in babelscope.model.sites.FAMILIES (known: {', '.join(FAMILIES)}): "
-            'add one, for example FAMILIES["' + str(kind) + '"] = Family(backbone="model", blocks="model.layers", '
-            'units={"ffn_in": "mlp.up_proj", "ffn_out": "mlp.down_proj"})'
-        )
+    # The trap: BLOOM then multiplies slices of the weights by hand, and the linear modules never run.
     if getattr(config, "pretraining_tp", 1) > 1 and getattr(config, "slow_but_exact", False):
         raise ValueError(
             "config.slow_but_exact=True with pretraining_tp > 1 makes BLOOM bypass the linear layers that hold the "
             "units: load it with slow_but_exact=False"
         )
+    own = getattr(model, _OWN_ROW, None)
+    if own is not None:
+        return own
+    if kind not in FAMILIES:
+        raise ValueError(
+            f"model_type={kind!r} has no row in babelscope.model.families (known: {', '.join(sorted(FAMILIES))}): "
+            "give one, in Python as FAMILIES["
+            f'{kind!r}] = Family(backbone="model", blocks="model.layers", '
+            'units={"ffn_in": "mlp.up_proj", "ffn_out": "mlp.down_proj"}), or in the YAML of analyze as '
+            "family: {backbone: model, blocks: model.layers, units: {ffn_in: mlp.up_proj, ffn_out: mlp.down_proj}}"
+        )
     return FAMILIES[kind]
+
+
+def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[str] = ()) -> None:
+    """Let one model be read by a row of its own, or with other sites than the row's linear layers.
+
+    Args:
+        model: a causal LM; nothing that is computed or saved changes.
+        family: the row; by default the one its architecture has.
+        sites: names of the row's sites, `ffn_act` for the FFN after its activation, or `qkv` for q, k and v too.
+
+    Raises:
+        ValueError: a path of the row leads nowhere, or there is no such site.
+    """
+    row = family or family_of(model)
+    row = replace(row, sites=row.chosen(sites))
+    before = getattr(model, _OWN_ROW, None)
+    setattr(model, _OWN_ROW, row)
+    try:
+        unit_sites(model)
+    except ValueError:
+        setattr(model, _OWN_ROW, before)
+        raise
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
     """The module that computes hidden states, without the LM head."""
-    return model.get_submodule(family_of(model).backbone)
+    return _module(model, family_of(model).backbone, "backbone", model)
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
     """The model's blocks, in order."""
-    blocks = model.get_submodule(family_of(model).blocks)
-    assert isinstance(blocks, nn.ModuleList)
+    path = family_of(model).blocks
+    blocks = _module(model, path, "blocks", model)
+    if not isinstance(blocks, nn.ModuleList):
+        raise ValueError(f"blocks={path!r} is a {type(blocks).__name__} of {_name(model)}: name its list of blocks")
     return list(blocks)
 
 
-def unit_sites(model: nn.Module) -> list[UnitSite]:
-    """All sites of the model's units in the order of their numbering."""
+def unit_sites(model: nn.Module, sites: Sequence[str] | None = None) -> list[UnitSite]:
+    """The sites of the model's units in the order of their numbering.
+
+    Args:
+        sites: names to choose; by default what `use_family` chose, else all linear layers of the row.
+
+    Raises:
+        ValueError: the row has no such site, or a path of it leads nowhere.
+    """
     family = family_of(model)
-    sites: list[UnitSite] = []
+    names = family.chosen(sites) if sites is not None else (family.sites or tuple(family.units))
+    found: list[UnitSite] = []
     start = 0
     for layer, block in enumerate(blocks_of(model)):
-        for name, path in family.units.items():
-            module = block.get_submodule(path)
-            # GPT-2's Conv1D keeps its width as nf.
-            width = int(getattr(module, "out_features", 0) or module.nf)  # type: ignore[arg-type]
-            sites.append(UnitSite(layer, name, module, start, start + width))  # type: ignore[arg-type]
+        for name in names:
+            path = family.path(name)
+            module = _module(block, path, f"site {name}", model)
+            if name == ACTIVATION:
+                # An activation does not know its width: it is that of the linear layer before it.
+                feeder = family.before_activation
+                width = _width(_module(block, family.units[feeder], f"site {feeder}", model), feeder, model)
+            else:
+                width = _width(module, name, model)
+            found.append(UnitSite(layer, name, module, start, start + width))
             start += width
-    return sites
+    return found
+
+
+def _module(parent: nn.Module, path: str, what: str, model: nn.Module) -> nn.Module:
+    try:
+        return parent.get_submodule(path)
+    except AttributeError as error:
+        names = [name for name, _ in parent.named_modules() if name]
+        raise ValueError(
+            f"{what}: {_name(model)} has no module {path!r} in its {type(parent).__name__}; it has "
+            f"{', '.join(names[:12])}{' …' if len(names) > 12 else ''}: correct the row of its family"
+        ) from error
+
+
+def _width(module: nn.Module, site: str, model: nn.Module) -> int:
+    # GPT-2's Conv1D keeps its width as nf.
+    width = getattr(module, "out_features", None) or getattr(module, "nf", None)
+    if width is None:
+        raise ValueError(
+            f"site {site}: a {type(module).__name__} of {_name(model)} has no out_features: name a linear layer; "
+            "the activation goes into the row's field `activation`"
+        )
+    return int(width)
+
+
+def _name(model: nn.Module) -> str:
+    return type(model).__name__

@@ -1,0 +1,164 @@
+"""Places of hidden states, blocks and units of every family, against plain forward passes with hooks found by name."""
+
+import pytest
+import torch
+from babelscope.analysis.activations import Units, unit_responses
+from babelscope.model import build_model, preset
+from babelscope.model.families import FAMILIES, Family
+from babelscope.model.sites import backbone_of, blocks_of, family_of, unit_sites, use_family
+from transformers import BloomConfig, BloomForCausalLM
+
+from ..tokenizers_for_tests import sentences, word_tokenizer
+from .families import CONFIGS, PLACES, tiny_model
+
+BATCH = [[5, 9, 33, 7, 12], [40, 3], [8, 8, 21]]
+
+
+def outputs_by_name(model, names, ids, call):
+    """What modules gave in one plain unpadded pass, in the order in which they ran."""
+    seen = {}
+    handles = [
+        model.get_submodule(name).register_forward_hook(lambda _m, _a, out, name=name: seen.__setitem__(name, out[0]))
+        for name in names
+    ]
+    with torch.no_grad():
+        call(model, torch.tensor([ids]))
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_every_family_is_where_the_table_says(kind):
+    """Unit responses of all sites of padded batches equal one plain pass a sentence, and run in the order they list."""
+    model, tokenizer, texts = tiny_model(kind), word_tokenizer(), sentences(9)
+    blocks, linear, activation = PLACES[kind]
+    first, *_ = unit_sites(model)
+    assert (first.layer, first.start) == (0, 0)
+    assert [name for site in unit_sites(model)[: len(linear)] for name, m in blocks_of(model)[0].named_modules() if m is site.module] == linear  # fmt: skip
+    use_family(model, sites=FAMILIES[kind].all_sites)
+    responses_SU, units = unit_responses(model, tokenizer, texts, batch_tokens=40)
+    for text, response_U in zip(texts, responses_SU, strict=True):
+        names = [f"{blocks}.{layer}.{path}" for layer in range(2) for path in [*linear, activation]]
+        seen = outputs_by_name(model, names, tokenizer(text)["input_ids"], lambda m, ids: m(ids))
+        expected = torch.cat([output.amax(0) for output in seen.values()])  # in the order in which they computed
+        torch.testing.assert_close(response_U, expected, rtol=1e-4, atol=1e-5)
+    assert units.n == responses_SU.shape[1]
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_hidden_states_do_not_depend_on_padding(kind):
+    model = tiny_model(kind)
+    ids_BT = torch.zeros(3, 5, dtype=torch.long)
+    mask_BT = torch.zeros(3, 5, dtype=torch.long)
+    for row, ids in enumerate(BATCH):
+        ids_BT[row, : len(ids)], mask_BT[row, : len(ids)] = torch.tensor(ids), 1
+    with torch.no_grad():
+        padded = backbone_of(model)(ids_BT, attention_mask=mask_BT, output_hidden_states=True).hidden_states
+        assert len(padded) == 3
+        for row, ids in enumerate(BATCH):
+            # A block's output, by a hook found by name, is the next hidden state; the last has the final norm behind it.
+            blocks, _, _ = PLACES[kind]
+            seen = {}
+            handle = model.get_submodule(f"{blocks}.0").register_forward_hook(
+                lambda _m, _a, out, seen=seen: seen.update(out=out[0] if isinstance(out, tuple) else out)
+            )
+            model(torch.tensor([ids]))
+            handle.remove()
+            torch.testing.assert_close(padded[1][row, : len(ids)], seen["out"][0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_the_activation_is_applied_to_the_site_before_it(kind):
+    model = tiny_model(kind)
+    use_family(model, sites=[FAMILIES[kind].before_activation, "ffn_act"])
+    before, after = unit_sites(model)[:2]
+    assert before.stop == after.start
+    seen = []
+    for site in (before, after):
+        site.module.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    with torch.no_grad():
+        model(torch.tensor([BATCH[0]]))
+    function = (
+        torch.nn.functional.silu if kind not in ("xglm", "bloom", "gpt2", "gpt_neox", "gemma", "gemma2") else None
+    )
+    expected = function(seen[0]) if function else torch.nn.functional.gelu(seen[0])
+    torch.testing.assert_close(seen[1], expected, atol=2e-3, rtol=1e-3)  # the tanh approximation of gelu in some
+    assert seen[0].shape[-1] == after.stop - after.start
+
+
+def test_the_numbering_of_the_study_is_kept():
+    widths = {}
+    for kind, config in {
+        "xglm": {"d_model": 64, "ffn_dim": 4096, "num_layers": 24, "attention_heads": 16},
+        "bloom": {"hidden_size": 64, "n_layer": 24, "n_head": 16},
+    }.items():
+        widths[kind] = unit_sites(tiny_model(kind, **config))[-1].stop
+    assert widths == {"xglm": 24 * (5 * 64 + 4096), "bloom": 24 * 9 * 64}
+    model = build_model(preset("toy", **CONFIGS["xglm"]), seed=0)
+    assert [site.site for site in unit_sites(model)[:6]] == ["q", "k", "v", "attn_out", "ffn_in", "ffn_out"]
+
+
+def test_qkv_names_attention_input_in_every_family():
+    assert Units.of(_with("llama", ["qkv"])).sites == ("q", "k", "v") * 2
+    assert Units.of(_with("gpt_neox", ["qkv"])).sites == ("qkv",) * 2
+    # Chosen in any order, they are numbered in the order in which they compute.
+    assert Units.of(_with("llama", ["ffn_out", "ffn_in", "ffn_act"])).sites[:3] == ("ffn_act", "ffn_in", "ffn_out")
+
+
+def _with(kind, sites):
+    model = tiny_model(kind)
+    use_family(model, sites=sites)
+    return model
+
+
+def test_a_model_s_own_row_is_its_own():
+    one, two = tiny_model("gpt2"), tiny_model("gpt2")
+    use_family(one, sites=["ffn_in"])
+    assert unit_sites(one)[-1].stop == 2 * 64
+    assert unit_sites(two)[-1].stop == 2 * 9 * 16
+    assert family_of(two) is FAMILIES["gpt2"]
+    assert "babelscope_family" not in one.state_dict()
+
+
+def test_an_unknown_family_gets_the_row_to_add():
+    model = tiny_model("gpt2")
+    model.config.model_type = "gpt5"
+    with pytest.raises(ValueError, match="model_type='gpt5' has no row") as caught:
+        unit_sites(model)
+    assert "FAMILIES['gpt5'] = Family(backbone=\"model\"" in str(caught.value)
+    assert "family: {backbone: model, blocks: model.layers" in str(caught.value)
+    use_family(model, Family("transformer", "transformer.h", {"ffn_in": "mlp.c_fc"}))
+    assert unit_sites(model)[-1].stop == 2 * 64
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (Family("transformer", "transformer.layers", {"a": "b"}), "blocks: GPT2LMHeadModel has no module 'transformer.layers' in its GPT2LMHeadModel; it has transformer, transformer.wte"),
+        (Family("transformer", "transformer.h", {"a": "mlp.up"}), "site a: GPT2LMHeadModel has no module 'mlp.up' in its GPT2Block; it has ln_1, attn"),
+        (Family("transformer", "transformer.h", {"a": "mlp.act"}), "has no out_features: name a linear layer"),
+        (Family("transformer", "transformer.ln_f", {"a": "b"}), "is a LayerNorm of GPT2LMHeadModel: name its list of blocks"),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_says_what_is_there(row, message):
+    model = tiny_model("gpt2")
+    with pytest.raises(ValueError) as caught:
+        use_family(model, row)
+    assert message in str(caught.value)
+    assert family_of(model) is FAMILIES["gpt2"], "a row that does not fit is not kept"
+
+
+def test_an_unknown_site_is_named():
+    with pytest.raises(
+        ValueError, match="sites: gate is not there; choose from qkv, attn_out, ffn_in, ffn_act, ffn_out"
+    ):
+        use_family(tiny_model("bloom"), sites=["gate"])
+
+
+def test_the_trap_of_bloom_is_refused():
+    config = BloomConfig(vocab_size=64, hidden_size=16, n_layer=1, n_head=2, pretraining_tp=2, slow_but_exact=True)
+    with pytest.raises(ValueError, match="load it with slow_but_exact=False"):
+        unit_sites(BloomForCausalLM(config))
+    config.slow_but_exact = False
+    assert unit_sites(BloomForCausalLM(config))[-1].stop == 9 * 16
