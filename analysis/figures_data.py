@@ -137,7 +137,7 @@ def values_of(table: pa.Table, column: str) -> list[Any]:
     return sorted(value for value in pc.unique(table[column]).to_pylist() if value is not None)
 
 
-def thinned(series: Series, position: Callable[[int], float], bins: int = 200) -> tuple[Series, Series, Series]:
+def thinned(series: Series, position: Callable[[int], float], bins: int = 100) -> tuple[Series, Series, Series]:
     """Mean, lowest and highest value of at most about 2·`bins` groups of neighbouring steps.
 
     Groups are cut where either the step or its `position` on the axis passes into the next of `bins` equal parts, so

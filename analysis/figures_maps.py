@@ -87,7 +87,7 @@ def recall(rows: pa.Table, step: int, bounds: Bounds = (0, 1)) -> go.Figure:
     values = keyed(table, step, "language", "layer")
     names, layers = languages_of(table), values_of(table, "layer")
     drawing = sketch(
-        "", "layer", height=150 + 20 * len(names), coloraxis=colour_axis(*bounds, title="recall"),
+        "", "layer", height=max(300, 170 + 21 * len(names)), coloraxis=colour_axis(*bounds, title="recall"),
         xaxis={"type": "category", "showgrid": False},
         yaxis={"type": "category", "showgrid": False, "autorange": "reversed", "dtick": 1},
     )  # fmt: skip
@@ -110,7 +110,7 @@ def _layer_map(
     """Values by (layer, step): layers from bottom to top, steps on the log-like axis."""
     layers, steps = sorted({layer for layer, _ in values}), sorted({step for _, step in values})
     drawing = sketch(
-        y, height=max(260, min(520, 150 + 14 * len(layers))), coloraxis=colour_axis(*bounds, title=value),
+        y, height=max(300, min(540, 190 + 14 * len(layers))), coloraxis=colour_axis(*bounds, title=value),
         xaxis={"showgrid": False}, yaxis={"showgrid": False, "dtick": max(1, round(len(layers) / 8))},
     )  # fmt: skip
     cells = [[values.get((layer, step)) for step in steps] for layer in layers]
@@ -130,6 +130,6 @@ def _layer_values(table: pa.Table) -> dict[tuple[int, int], float]:
 def _square(count: int, coloraxis: Mapping[str, Any], x: str = "", y: str = "") -> Sketch:
     axis = {"type": "category", "showgrid": False, "constrain": "domain", "dtick": 1}
     return sketch(
-        y, x, height=max(300, min(620, 140 + 30 * count)), coloraxis=coloraxis,
+        y, x, height=max(430, min(660, 190 + 28 * count)), coloraxis=coloraxis,
         xaxis=axis, yaxis={**axis, "autorange": "reversed", "scaleanchor": "x"},
     )  # fmt: skip

@@ -47,14 +47,18 @@ def expert_profile(rows: pa.Table, step: int) -> go.Figure:
     layers = values_of(shared, "layer")
     drawing = sketch("share of experts", "block", barmode="stack", bargap=0.15, yaxis={"tickformat": ".0%"})
     identity = point(shared, step)
-    for number, site in enumerate(sorted({site for _, site in counts}, key=str)):
+    order = list(SITE_NAMES)
+    found = {site for _, site in counts}
+    for number, site in enumerate(
+        sorted(found, key=lambda site: (order.index(site) if site in order else 99, str(site)))
+    ):
         drawing.traces.append(
             {
                 "type": "bar",
                 "x": layers,
                 "y": [counts.get((layer, site), 0.0) / total if total else 0.0 for layer in layers],
                 "name": text(SITE_NAMES.get(site, site) if site else "shared experts"),
-                "marker": {"color": CATEGORICAL[number % len(CATEGORICAL)], "line": {"width": 0}},
+                "marker": {"color": CATEGORICAL[number % len(CATEGORICAL)], "line": {"width": 0}, "opacity": 0.7},
                 "hovertemplate": "<b>%{fullData.name}</b><br>block %{x}<br>%{y:.1%}<extra></extra>",
                 "meta": {"id": {**identity, "experts": "shared", "site": site}, "x": "block", "value": "share"},
             }
@@ -88,13 +92,13 @@ def languages_per_expert(rows: pa.Table) -> go.Figure:
                 "type": "scatter",
                 "x": [position(step) for step in steps],
                 "y": [part.get(step, 0.0) / total if total else 0.0 for step, total in zip(steps, totals, strict=True)],
-                "name": "1 language" if count == 1 else f"{count} languages",
+                "name": "1 language" if count == 1 else str(count),
                 "stackgroup": "languages",
                 "mode": "lines" if len(steps) > 1 else "lines+markers",
                 "line": {"width": 0.5, "color": colour},
                 "fillcolor": colour,
                 "text": [where(step, tokens[step]) for step in steps],
-                "hovertemplate": "<b>%{fullData.name}</b><br>%{text}<br>%{y:.1%}<extra></extra>",
+                "hovertemplate": f"<b>serve {count} language{'s' * (count > 1)}</b><br>%{{text}}<br>%{{y:.1%}}<extra></extra>",
                 "meta": {
                     "id": {"languages": count}, "shade": place, "x": "step", "value": "share", "steps": steps,
                     "tokens": [tokens[step] for step in steps],

@@ -216,5 +216,8 @@ def add_map(
 def colour_axis(low: float | None, high: float | None, title: str, scale: Sequence[str] = SEQUENTIAL) -> dict[str, Any]:
     """The colour axis that `add_map` draws on; without bounds it follows the data."""
     stops = [[index / (len(scale) - 1), colour] for index, colour in enumerate(scale)]
-    bar = {"thickness": 12, "outlinewidth": 0, "title": {"text": title, "side": "right"}, "len": 0.9}
+    bar = {
+        "orientation": "h", "thickness": 10, "outlinewidth": 0, "len": 1, "x": 0.5, "xanchor": "center", "y": 1.02,
+        "yanchor": "bottom", "title": {"text": title, "side": "top"},
+    }  # fmt: skip
     return {"colorscale": stops, "cmin": low, "cmax": high, "colorbar": bar}

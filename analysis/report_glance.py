@@ -1,6 +1,6 @@
 """The key figures of a run at its last step, each with a sentence."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,6 +8,9 @@ import pyarrow.compute as pc
 
 from .figures_data import Series, keyed, overall, select, steps_of
 from .figures_style import position, short
+
+LEAST_SPAN = 0.05
+"""A line at a glance spans at least this much: changes below it look as small as they are."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +96,29 @@ def _loss(rows: pa.Table) -> KeyFigure | None:
     return None
 
 
-def sparkline(course: Series, width: int = 120, height: int = 28) -> str:
-    """A small SVG line over the log-like step axis, without text."""
+def sparkline(course: Series, low: float, high: float, width: int = 120, height: int = 28) -> str:
+    """A small SVG line over the log-like step axis, without text; `low` and `high` are the ends of its scale."""
     if len(course.steps) < 2:
         return ""
-    xs = [position(step) for step in course.steps]
-    low, high = min(course.values), max(course.values)
-    place: Callable[[float], float] = lambda value: height - 3 - (value - low) / ((high - low) or 1) * (height - 6)  # noqa: E731
+    first, last = position(course.steps[0]), position(course.steps[-1])
     points = [
-        (3 + (x - xs[0]) / ((xs[-1] - xs[0]) or 1) * (width - 8), place(value))
-        for x, value in zip(xs, course.values, strict=True)
+        (
+            3 + (position(step) - first) / ((last - first) or 1) * (width - 8),
+            height - 3 - (value - low) / ((high - low) or 1) * (height - 6),
+        )
+        for step, value in zip(course.steps, course.values, strict=True)
     ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return (
         f'<svg class="spark" viewBox="0 0 {width} {height}" aria-hidden="true"><polyline points="{line}"/>'
         f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="2.5"/></svg>'
     )
+
+
+def common_scale(figures: Sequence[KeyFigure]) -> tuple[float, float]:
+    """Ends of one scale for the lines of several runs, wide enough not to make much of nothing."""
+    values = [value for figure in figures for value in figure.course.values]
+    return min(values), max(max(values), min(values) + LEAST_SPAN)
 
 
 def extent(rows: pa.Table) -> dict[str, str]:

@@ -9,7 +9,7 @@ from html import escape
 from plotly.offline import get_plotlyjs
 
 from .figures_style import DARK, DARK_SEQUENTIAL
-from .report_glance import KeyFigure, extent, key_figures, sparkline
+from .report_glance import KeyFigure, common_scale, extent, key_figures, sparkline
 from .report_panels import Panel, Section, dump_json, panel_data
 from .report_run import Run
 from .report_script import SCRIPT
@@ -111,9 +111,10 @@ def _keys(runs: Sequence[Run]) -> str:
             by_title.setdefault(figure.title, []).append((run, figure))
     cards = []
     for title, entries in by_title.items():
+        low, high = common_scale([figure for _, figure in entries])
         parts = "".join(
             f'<div class="of">{f"<div class=run dir=auto>{escape(run.name)}</div>" if len(runs) > 1 else ""}'
-            f'<div class="number"><b>{escape(figure.value)}</b>{sparkline(figure.course)}</div>'
+            f'<div class="number"><b>{escape(figure.value)}</b>{sparkline(figure.course, low, high)}</div>'
             f"<p>{escape(figure.sentence)}</p></div>"
             for run, figure in entries
         )
@@ -132,12 +133,13 @@ def _panel(panel: Panel, slug: str) -> str:
     height = next(iter(panel.figures.values())).layout.height
     label = escape(f"{panel.title}. {panel.how_to_read}", quote=True)
     return f"""
-<figure class="panel{" wide" if panel.wide else ""}" id="{escape(slug, quote=True)}">
+<figure class="panel {panel.size}" id="{escape(slug, quote=True)}">
 <figcaption><h3>{escape(panel.title)}</h3><p class="how">{escape(panel.how_to_read)}</p></figcaption>
 <div class="controls"></div>
-<div class="plot" role="img" aria-label="{label}" style="min-height:{height}px"></div>
+<div class="plot" role="img" aria-label="{label}" style="min-height:{height}px"><div class="canvas"></div></div>
 <div class="legend" role="group" aria-label="Lines shown"></div>
 <div class="tools"><button type="button" class="download">Download data (CSV)</button>
+<button type="button" class="save">Save figure (SVG)</button>
 <details><summary>Show as table</summary><div class="table-scroll" tabindex="0" role="region"
  aria-label="Data of this figure"></div></details></div>
 <script type="application/json">{dump_json(panel_data(panel))}</script>

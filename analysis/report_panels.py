@@ -23,14 +23,14 @@ class Panel:
         how_to_read: what is drawn, and what it is to be compared with.
         figures: one figure per combination of options; a panel without choices has the single key `()`.
         names: name of each choice; options that are integers are steps and get a slider.
-        wide: whether it takes the whole width of the page.
+        size: share of the page's width that it takes: `wide`, `half` or `third`.
     """
 
     title: str
     how_to_read: str
     figures: Mapping[tuple[Option, ...], go.Figure]
     names: tuple[str, ...] = ()
-    wide: bool = False
+    size: str = "half"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,10 @@ def panel_data(panel: Panel) -> dict[str, Any]:
         plain = figure.to_plotly_json()
         layout = dump_json(plain["layout"])
         at = "/".join(str(options[place].index(option)) for place, option in enumerate(key))
-        frames[at] = {"layout": layouts.setdefault(layout, len(layouts)), "traces": plain["data"]}
+        frames[at] = {
+            "layout": layouts.setdefault(layout, len(layouts)),
+            "traces": [_lean(part) for part in plain["data"]],
+        }
     controls = [
         {"name": name, "options": [str(option) for option in choice], "steps": isinstance(choice[0], int)}
         for name, choice in zip(panel.names, options, strict=True)
@@ -67,15 +70,21 @@ def panel_data(panel: Panel) -> dict[str, Any]:
     return {"controls": controls, "layouts": [json.loads(layout) for layout in layouts], "frames": frames}
 
 
+def _lean(trace: dict[str, Any]) -> dict[str, Any]:
+    """A trace without what the page derives from its steps and tokens: places on the axis, and words for them."""
+    derived = ("x", "text", "hovertext") if "steps" in trace["meta"] else ()
+    return {key: value for key, value in trace.items() if key not in derived}
+
+
 def dump_json(value: Any) -> str:
-    """JSON that may stand inside a script element: compact, floats to 6 digits, NaN as null, no `<` in it."""
+    """JSON that may stand inside a script element: compact, floats to 5 digits, NaN as null, no `<` in it."""
     plain = json.dumps(_rounded(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return plain.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(f"{value:.5g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): _rounded(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

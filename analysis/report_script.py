@@ -49,13 +49,24 @@ const painted = trace => {
   return copy;
 };
 
+const short = value => {
+  for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]])
+    if (value >= size) return +(value / size).toPrecision(3) + suffix;
+  return String(+value.toPrecision(3));
+};
+const where = (step, tokens) => `step ${step.toLocaleString("en")}`
+  + (tokens === null || tokens === undefined ? "" : ` · ${short(tokens)} tokens`);
+
 /* The axis of steps or tokens. */
 const place = (value, unit) => value === null ? null : state.scale === "log" ? Math.log2(1 + value / unit) : value;
 const placed = (trace, axes) => {
   if (!axes || !trace.meta || !trace.meta.steps) return trace;
   const tokens = state.x === "tokens" && axes.tokens;
   const unit = tokens ? axes.unit : 1;
-  return {...trace, x: (tokens ? trace.meta.tokens : trace.meta.steps).map(value => place(value, unit))};
+  const x = (tokens ? trace.meta.tokens : trace.meta.steps).map(value => place(value, unit));
+  if (trace.meta.band) return {...trace, x};
+  const words = trace.meta.steps.map((step, at) => where(step, trace.meta.tokens[at]));
+  return trace.z ? {...trace, x, hovertext: trace.z.map(() => words)} : {...trace, x, text: words};
 };
 const placedAxis = (layout, axes) => {
   if (!axes) return;
@@ -84,25 +95,28 @@ const groupOf = trace => trace.legendgroup || trace.name;
 
 const draw = panel => {
   const frame = frameOf(panel);
-  if (!frame) { panel.plot.textContent = "This run has no result for this choice."; return; }
+  if (!frame) return;
   const base = panel.data.layouts[frame.layout];
   const axes = base.meta && base.meta.axes;
   const layout = {...(isDark() ? recoloured(base) : base), showlegend: false};
-  const width = panel.plot.clientWidth, narrow = width < 520;
-  layout.font = {...layout.font, size: narrow ? 11 : 13};
-  layout.height = layout.yaxis && layout.yaxis.scaleanchor ? Math.min(base.height, width + 60) : base.height;
+  const width = panel.plot.clientWidth, narrow = width < 480;
+  const square = layout.yaxis && layout.yaxis.scaleanchor;
+  const third = panel.element.classList.contains("third");
+  const least = square ? Math.min(base.height, width + 100) : third ? 250 : base.height;
+  panel.plot.style.minHeight = `${least}px`;
+  panel.drawn = `${width}×${panel.plot.clientHeight}`;
   layout.width = width;
-  layout.hoverlabel = {...layout.hoverlabel, bgcolor: isDark() ? "#0e1318" : "#ffffff", bordercolor: isDark() ? "#3a4854" : "#c9d0d6"};
-  if (layout.coloraxis && narrow) layout.coloraxis = {...layout.coloraxis, colorbar: {...layout.coloraxis.colorbar,
-    orientation: "h", x: 0.5, xanchor: "center", y: 1.02, yanchor: "bottom", len: 1, thickness: 9,
-    title: {...layout.coloraxis.colorbar.title, side: "top"}}};
+  layout.height = square ? least : Math.min(panel.plot.clientHeight, 1.65 * least);
+  layout.font = {...layout.font, size: narrow || third ? 11 : 13};
+  layout.hoverlabel = {...layout.hoverlabel, bgcolor: isDark() ? "#0e1318" : "#ffffff",
+    bordercolor: isDark() ? "#3a4854" : "#c9d0d6", font: {color: layout.font.color}};
+  /* Where a finger scrolls, it shall not zoom. */
+  layout.dragmode = matchMedia("(pointer: fine)").matches ? "zoom" : false;
+  layout.uirevision = state.x + state.scale + panel.choice.filter((_, at) => !panel.data.controls[at].steps).join();
   placedAxis(layout, axes);
   const traces = frame.traces.map(trace => ({...painted(placed(trace, axes)),
-    visible: panel.hidden.has(groupOf(trace)) ? false : true}));
-  Plotly.react(panel.plot, traces, layout, {displaylogo: false, responsive: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    toImageButtonOptions: {format: "svg", filename: `${page.file}-${panel.id}`}});
-  panel.plot.setAttribute("data-drawn", String(width));
+    visible: !panel.hidden.has(groupOf(trace))}));
+  Plotly.react(panel.canvas, traces, layout, {displayModeBar: false, responsive: false});
   legend(panel, frame.traces);
   if (panel.table.open) fillTable(panel);
 };
@@ -123,12 +137,14 @@ const legend = (panel, traces) => {
     const line = trace.line || {}, marker = trace.marker || {};
     const colour = trace.stackgroup ? trace.fillcolor : line.color || marker.color;
     const dashes = {dash: "5 3", dot: "1.5 2.5", dashdot: "5 2 1.5 2"}[line.dash] || "";
-    const area = trace.type === "bar" || trace.stackgroup;
+    const dot = trace.type === "bar" || trace.stackgroup || trace.mode === "markers";
+    const diamond = dot && String(marker.symbol).startsWith("diamond"), open = String(marker.symbol).endsWith("open");
     const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     swatch.setAttribute("viewBox", "0 0 22 10");
     swatch.setAttribute("aria-hidden", "true");
-    const shape = document.createElementNS(swatch.namespaceURI, area || trace.mode === "markers" ? "circle" : "line");
-    const attributes = shape.tagName === "circle" ? {cx: 11, cy: 5, r: 4.5, fill: colour}
+    const shape = document.createElementNS(swatch.namespaceURI, diamond ? "path" : dot ? "circle" : "line");
+    const paint = open ? {fill: "none", stroke: colour, "stroke-width": 1.5} : {fill: colour};
+    const attributes = diamond ? {d: "M11 .8 15.2 5 11 9.2 6.8 5Z", ...paint} : dot ? {cx: 11, cy: 5, r: 4.2, ...paint}
       : {x1: 0, x2: 22, y1: 5, y2: 5, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dashes};
     for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
     swatch.append(shape);
@@ -219,29 +235,23 @@ const fillTable = panel => {
   }
   const rows = [...body.entries()];
   if (rows.every(([row]) => typeof row === "number")) rows.sort((a, b) => a[0] - b[0]);
-  const short = value => value === null || value === undefined ? "" : typeof value === "number" ? String(+value.toPrecision(4)) : value;
+  const shown = value => value === null || value === undefined ? "" : typeof value === "number"
+    ? String(+value.toPrecision(4)) : String(value);
   const most = 400;
   panel.tableBody.replaceChildren(make("table", {},
     make("thead", {}, make("tr", {}, make("th", {scope: "col"}, head[0] || ""),
       ...[...columns].map(column => make("th", {scope: "col", dir: "auto"}, String(column))))),
     make("tbody", {}, ...rows.slice(0, most).map(([row, cells]) => make("tr", {},
       make("th", {scope: "row", dir: "auto"}, typeof row === "number" ? row.toLocaleString("en") : String(row)),
-      ...[...columns].map(column => make("td", {}, String(short(cells.get(column))))))))));
+      ...[...columns].map(column => make("td", {}, shown(cells.get(column)))))))));
   if (rows.length > most) panel.tableBody.append(make("p", {}, `The first ${most} of ${rows.length} rows; the CSV has them all.`));
 };
 
 /* Controls: a select for a choice, a slider with a play button for steps. */
 const labelOf = panel => {
-  const trace = frameOf(panel)?.traces.find(trace => trace.meta && trace.meta.id && trace.meta.id.step === panel.stepOf())
-    || frameOf(panel)?.traces.find(trace => trace.meta && trace.meta.id && trace.meta.id.tokens !== undefined);
-  const id = trace ? trace.meta.id : {step: panel.stepOf()};
-  const tokens = id.tokens === null || id.tokens === undefined ? "" : ` · ${short(id.tokens)} tokens`;
-  return `step ${id.step.toLocaleString("en")}${tokens}`;
-};
-const short = value => {
-  for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]])
-    if (value >= size) return +(value / size).toPrecision(3) + suffix;
-  return String(+value.toPrecision(3));
+  /* What is shown, which may be an earlier step than the slider's where a run lacks that one. */
+  const ids = frameOf(panel).traces.map(trace => trace.meta.id).filter(id => id && id.tokens !== undefined);
+  return ids.length ? where(ids[0].step, ids[0].tokens) : `step ${panel.stepOf().toLocaleString("en")}`;
 };
 const control = (panel, spec, index) => {
   const id = `${panel.id}-choice-${index}`;
@@ -292,10 +302,15 @@ const start = panel => {
 
 for (const element of document.querySelectorAll("figure.panel")) {
   const panel = {element, id: element.id, hidden: new Set(), data: null, label: null, stepOf: () => null,
-    controls: element.querySelector(".controls"), plot: element.querySelector(".plot"),
+    controls: element.querySelector(".controls"), plot: element.querySelector(".plot"), canvas: element.querySelector(".canvas"), drawn: "",
     legend: element.querySelector(".legend"), table: element.querySelector("details"),
     tableBody: element.querySelector(".table-scroll")};
   element.querySelector(".download").addEventListener("click", () => { start(panel); download(panel); });
+  element.querySelector(".save").addEventListener("click", () => {
+    start(panel);
+    Plotly.downloadImage(panel.canvas, {format: "svg", filename: `${page.file}-${panel.id}`,
+      width: panel.canvas.clientWidth, height: panel.canvas.clientHeight});
+  });
   panel.table.addEventListener("toggle", () => { if (panel.table.open) { start(panel); fillTable(panel); } });
   panels.push(panel);
 }
@@ -308,11 +323,12 @@ const seen = new IntersectionObserver(entries => entries.filter(entry => entry.i
 panels.forEach(panel => seen.observe(panel.element));
 
 let pending = 0;
-new ResizeObserver(() => {
+const sized = new ResizeObserver(() => {
   cancelAnimationFrame(pending);
   pending = requestAnimationFrame(() => panels.filter(panel => panel.data
-    && Number(panel.plot.getAttribute("data-drawn")) !== panel.plot.clientWidth).forEach(draw));
-}).observe(document.querySelector("main"));
+    && panel.drawn !== `${panel.plot.clientWidth}×${panel.plot.clientHeight}`).forEach(draw));
+});
+panels.forEach(panel => sized.observe(panel.plot));
 dark.addEventListener("change", redraw);
 addEventListener("beforeprint", () => { state.printing = true; panels.forEach(start); redraw(); });
 addEventListener("afterprint", () => { state.printing = false; redraw(); });

@@ -24,13 +24,13 @@ def per_run(runs: Runs, draw: Callable[[pa.Table], Figures | go.Figure], analysi
     return found
 
 
-def panels(title: str, how_to_read: str, found: Figures, *names: str, wide: bool = False) -> list[Panel]:
+def panels(title: str, how_to_read: str, found: Figures, *names: str, size: str = "half") -> list[Panel]:
     """A panel, or nothing if there are no figures; choices with a single option are dropped."""
     if not found:
         return []
     keep = [place for place in range(len(names)) if len({key[place] for key in found}) > 1]
     figures_by = {tuple(key[place] for place in keep): figure for key, figure in found.items()}
-    return [Panel(title, how_to_read, figures_by, tuple(names[place] for place in keep), wide)]
+    return [Panel(title, how_to_read, figures_by, tuple(names[place] for place in keep), size)]
 
 
 def by_step(
@@ -96,6 +96,7 @@ def probe_section(runs: Runs) -> Section | None:
             "step, if it is 0, shows what an untrained model gives away already (its tokens). A fall in some layers while "
             "others hold means that those layers come to treat the languages alike.",
             {(): figures.probe_curves(runs)},
+            size="wide",
         )
     bounds = {metric: extremes(runs, "probe", metric) for metric in measures}
 
@@ -141,7 +142,7 @@ def probe_section(runs: Runs) -> Section | None:
         "Which languages are taken for which",
         "A row is the true language, a column the probe's guess; rows sum to 1. By chance every cell would be one over the "
         "number of languages. Bright cells off the diagonal are languages whose hidden states resemble each other.",
-        per_run(runs, _confusions, "probe", "confusion"), "Run", "Layers", "Step", wide=True,
+        per_run(runs, _confusions, "probe", "confusion"), "Run", "Layers", "Step",
     )  # fmt: skip
     return _section(
         "probe", "Language identity", "Can one tell from a hidden state which language the model is reading?", found
@@ -183,7 +184,7 @@ def experts_section(runs: Runs) -> Section | None:
             "A concept's experts are the units whose response tells its sentences from others best, found in each language "
             "by itself. Sharing is what lies above the control, the overlap of different concepts in the same languages, "
             "and not just above chance. Bands are 95 % bootstrap intervals.",
-            {(): figures.overlap_curves(runs)}, wide=True,
+            {(): figures.overlap_curves(runs)}, size="wide",
         )  # fmt: skip
     found += panels(
         "Which languages share",
@@ -267,12 +268,22 @@ def transfer_section(runs: Runs) -> Section | None:
         "Do one language's experts recognise the concept in another?",
         "Average precision, 1 is perfect. Experts are chosen on one half of the sentences and scored on the other; the "
         "broken line on the choosing half shows how optimistic that would be. The null is the mean over all units.",
-        {(): figures.transfer_curves(runs)}, wide=True,
+        {(): figures.transfer_curves(runs)}, size="wide",
     )  # fmt: skip
     return _section("transfer", "Transfer", "A shared neuron should do its work in both languages.", found)
 
 
-MACHINE = ("learning_rate", "grad_norm", "tokens_per_second", "mfu", "peak_memory_gb")
+MACHINE = {
+    "learning_rate": ("Learning rate", "The schedule as it was applied."),
+    "grad_norm": ("Gradient norm", "Before clipping. Sudden peaks are steps worth looking at."),
+    "tokens_per_second": ("Tokens per second", "Speed of training. Dips are usually checkpoints and analyses."),
+    "mfu": (
+        "Model FLOPs utilisation",
+        "Share of the machine's peak arithmetic that the model's own reaches; 1 is the limit.",
+    ),
+    "peak_memory_gb": ("Peak memory (GB)", "Highest memory in use so far."),
+}
+"""Metrics of training beside the loss: what to call them, and how to read them."""
 KNOWN = frozenset({"training", "validation", "probe", "experts"})
 
 
@@ -309,24 +320,18 @@ def _any_metric(rows: pa.Table, analysis: str, metric: str, languages: Sequence[
 def machine_section(runs: Runs) -> Section | None:
     """How the run itself went."""
     found: list[Panel] = []
-    for metric in MACHINE:
+    for metric, (title, reading) in MACHINE.items():
         if any(has(rows, "training", metric) for rows in runs.values()):
-            found += panels(
-                {"mfu": "Model FLOPs utilisation", "peak_memory_gb": "Peak memory (GB)"}.get(
-                    metric, metric.replace("_", " ").capitalize()),
-                MACHINE_READING[metric],
-                {(): figures.training_curves(runs, metric)},
-            )  # fmt: skip
+            found += panels(title, reading, {(): figures.training_curves(runs, metric)}, size="third")
+    found += panels(
+        "Tokens of each language",
+        "Tokens seen so far: the mixture as it was drawn.",
+        per_run(runs, lambda rows: figures.metric_curves(rows, "training", "tokens_seen", languages_of(runs)), "training",
+                "tokens_seen"),
+        "Run", size="third",
+    )  # fmt: skip
     return _section("machine", "How the run went", "What the optimizer and the machine did.", found)
 
-
-MACHINE_READING = {
-    "learning_rate": "The schedule as it was applied.",
-    "grad_norm": "Norm of the gradient before clipping. Sudden peaks are steps worth looking at; there is no null.",
-    "tokens_per_second": "Training speed. Dips are usually checkpoints and analyses.",
-    "mfu": "Share of the machine's peak arithmetic that the model's own arithmetic reaches; 1 is the limit.",
-    "peak_memory_gb": "Highest memory in use so far.",
-}
 
 SECTIONS: tuple[SectionMaker, ...] = (
     loss_section, probe_section, experts_section, depth_section, transfer_section,

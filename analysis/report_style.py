@@ -62,8 +62,10 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .segments button { border: 0; background: none; padding: .28rem .7rem; color: var(--quiet); font: inherit; font-size: .86rem; cursor: pointer; }
 .segments button:focus-visible { outline-offset: -3px; }
 .segments button[aria-pressed=true] { background: var(--accent-soft); color: var(--accent); font-weight: 600; }
-.grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.1rem; }
+.grid { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 1.1rem; }
 .panel { margin: 0; padding: 1.05rem 1.2rem .8rem; display: flex; flex-direction: column; }
+.panel { grid-column: span 3; }
+.panel.third { grid-column: span 2; }
 .panel.wide, .panel:only-child { grid-column: 1 / -1; }
 .how { margin: .3rem 0 .55rem; font-size: .92rem; line-height: 1.5; color: var(--quiet); max-width: 62rem; }
 .controls { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; font-size: .88rem; }
@@ -75,7 +77,8 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .slider input { flex: 1 1 6rem; min-width: 4rem; accent-color: var(--accent); }
 .slider output { flex: 0 0 auto; min-width: 11.5em; font-variant-numeric: tabular-nums; }
 .play { flex: 0 0 auto; width: 2rem; height: 2rem; border-radius: 50%; border: 1px solid var(--line); background: var(--card); color: var(--accent); font-size: .72rem; line-height: 1; cursor: pointer; }
-.plot { width: 100%; min-width: 0; overflow: hidden; }
+.plot { position: relative; flex: 1 0 auto; width: 100%; min-width: 0; overflow: hidden; }
+.canvas { position: absolute; inset: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem .35rem; margin: .35rem 0 .2rem; }
 .legend button { display: inline-flex; align-items: center; gap: .4rem; padding: .14rem .5rem; border: 1px solid transparent; border-radius: 999px; background: none; color: var(--ink); font: inherit; font-size: .84rem; cursor: pointer; max-width: 100%; text-align: start; }
 .legend button:hover { border-color: var(--line); background: var(--page); }
@@ -99,7 +102,7 @@ tbody th { text-align: start; font-weight: 500; }
 .config pre { margin: .7rem 0 .2rem; overflow: auto; max-height: 32rem; font: .82rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 footer { margin-top: 3.5rem; padding-bottom: 2.5rem; color: var(--quiet); font-size: .88rem; }
-@media (max-width: 900px) { .grid { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 900px) { .panel, .panel.third { grid-column: 1 / -1; } }
 @media (max-width: 620px) {
   .bar nav { display: none; } .bar > div { justify-content: center; }
   .panel { padding: .9rem .85rem .7rem; } .slider { flex-wrap: wrap; } .slider input { flex: 1 1 10rem; } .slider output { flex: 1 0 100%; }

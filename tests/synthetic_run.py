@@ -48,7 +48,7 @@ def synthetic_run(
                 found = Findings.from_rows(analysis, step, rows, warnings=warnings if step == due[0] else ())
                 write_findings(found.with_tokens(tokens_per_step and step * tokens_per_step), folder / "results")
     if "training" in analyses:
-        _write_training(rng, folder / "results", max(due), tokens_per_step)
+        _write_training(rng, folder / "results", max(due), tokens_per_step, tuple(languages))
     (folder / "config.yaml").write_text(
         f"seed: {seed}\nmodel:\n  d_model: 96\n  num_layers: {layers - 1}\ndata:\n  mix: {mix}\n"
         f"  languages: [{', '.join(languages)}]\n",
@@ -162,7 +162,9 @@ def _experts(
     yield _row("selection_ap_mean", 0.36 + 0.58 * concept_known)
 
 
-def _write_training(rng: np.random.Generator, results: Path, last: int, tokens_per_step: int | None) -> None:
+def _write_training(
+    rng: np.random.Generator, results: Path, last: int, tokens_per_step: int | None, languages: Sequence[str]
+) -> None:
     """Rows of 1,000 logged steps in files that each hold many steps, as the training log has them."""
     steps = sorted({round(step) for step in np.linspace(1, max(last, 1), min(1000, max(last, 1)))})
     for start in range(0, len(steps), 250):
@@ -178,6 +180,10 @@ def _write_training(rng: np.random.Generator, results: Path, last: int, tokens_p
                 _row("mfu", 0.31 + rng.normal(0, 0.005)),
                 _row("peak_memory_gb", 7.9),
             ]
+            shares = [1 / (rank + 1) for rank in range(len(languages))]
+            for language, share in zip(languages, shares, strict=True):
+                seen = share / sum(shares) * step * (tokens_per_step or 1)
+                rows.append(_row("tokens_seen", seen, language=language))
             found = Findings.from_rows("training", step, rows)
             tables.append(found.with_tokens(tokens_per_step and step * tokens_per_step).table)
         write_findings(Findings("training", part[-1], pa.concat_tables(tables)), results)

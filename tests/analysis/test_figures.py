@@ -8,12 +8,12 @@ import numpy as np
 import plotly.io as pio
 import pyarrow as pa
 import pytest
-
 from babelscope.analysis import figures
 from babelscope.analysis.figures_axis import MOST_TICKS, linear_ticks, log_ticks
 from babelscope.analysis.figures_data import Series, languages_of, overall, thinned
 from babelscope.analysis.figures_style import CATEGORICAL, DARK, language_styles, position, short
 from babelscope.analysis.findings import Findings, read_rows
+
 from tests.synthetic_run import SIXTEEN, synthetic_run
 
 STEPS = (0, 1, 8, 512)
@@ -99,12 +99,12 @@ def test_training_rows_of_many_steps_in_one_file(rows):
     assert list(trace(figure, "validation").x) == [position(step) for step in STEPS]
 
 
-@pytest.mark.parametrize("count", [10, 400, 401, 5000])
+@pytest.mark.parametrize("count", [10, 200, 201, 5000])
 def test_thinning_keeps_every_logged_value(count):
     rng = np.random.default_rng(count)
     series = Series(list(range(1, count + 1)), [None] * count, rng.normal(size=count).tolist())
     mean, low, high = thinned(series, position)
-    assert len(mean.steps) <= max(400, 2 * 200)
+    assert len(mean.steps) <= 200
     assert min(low.values) == min(series.values)
     assert max(high.values) == max(series.values)
     starts = [0, *mean.steps[:-1]]
@@ -203,7 +203,7 @@ def test_expert_profile_stacks_sites_to_one_beside_all_experts(rows):
 
 def test_languages_per_expert_stack_to_one(rows):
     figure = figures.languages_per_expert(rows)
-    assert [part.name for part in figure.data] == ["1 language", "2 languages", "3 languages", "4 languages"]
+    assert [part.name for part in figure.data] == ["1 language", "2", "3", "4"]
     np.testing.assert_allclose(np.sum([part.y for part in figure.data], axis=0), 1)
 
 
