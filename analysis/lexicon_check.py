@@ -92,14 +92,16 @@ def _clash(
     if copies > 1:
         yield f"{where} stands twice; keep one."
     length = len(folded)
+    detail = 2 * length + (split_marker(written)[1] == "=" or not facts.spaced)
     for hit in hits:
         same = (hit.concept, hit.role, hit.written) == (concept.name, role, written)
         if hit.role == EXCLUSION:
             if hit.concept == concept.name and role == FORM:
                 yield f"{where} is excluded by not.{code}: {hit.written!r}; strike one of the two."
-        elif (hit.start, hit.end) != (0, length) or same:
+        elif (hit.start, hit.end) != (0, length) or same or (hit.written, written) == (f"={folded}", folded):
+            # `=word` of another role beside `word` is an exception: the bare word is out, its inflections are in.
             continue
-        elif hit.concept == concept.name and (hit.role == role or hit.spelt == length):
+        elif hit.concept == concept.name and (hit.role == role or hit.detail >= detail):
             yield f"{where} is found by {hit.role}.{code}: {hit.written!r} already; keep one."
         elif hit.concept > concept.name and hit.role == role == FORM:
             yield f"{where} also stands under {hit.concept!r} ({hit.written!r}); a word signals one concept only."

@@ -21,13 +21,14 @@ class Pattern(NamedTuple):
     written: str
     prefixes: frozenset[str]
     suffixes: frozenset[str] | None  # None: any ending
-    bare: bool  # whether the form may stand without a suffix
+    bare: bool = True  # whether the form may stand without a suffix
+    exact: bool = False  # whether it is written as one that takes no affixes
 
 
 class Hit(NamedTuple):
     """A word found at `start:end` of the folded text (the whole word, with its affixes).
 
-    `spelt` is how many of its characters the lexicon spells out; the rest are affixes.
+    `detail` grows with the characters that the lexicon spells out, the rest being affixes; `=word` comes before `word`.
     """
 
     start: int
@@ -35,7 +36,7 @@ class Hit(NamedTuple):
     concept: str
     role: str
     written: str
-    spelt: int
+    detail: int
 
 
 class _WordCharacters(dict[str, bool]):
@@ -85,13 +86,13 @@ class Matcher:
         form, marker = split_marker(written)
         stem = facts.fold(form)
         if not facts.spaced or marker == "=":
-            yield stem, Pattern(concept, role, written, NO_AFFIX, NO_AFFIX, True)
+            yield stem, Pattern(concept, role, written, NO_AFFIX, NO_AFFIX, exact=True)
             return
         suffixes = None if marker == "*" else facts.suffixes
-        yield stem, Pattern(concept, role, written, facts.prefixes, suffixes, True)
+        yield stem, Pattern(concept, role, written, facts.prefixes, suffixes)
         if facts.before_suffix and marker == "" and stem.endswith(facts.before_suffix[0]):
             bound = stem.removesuffix(facts.before_suffix[0]) + facts.before_suffix[1]
-            yield bound, Pattern(concept, role, written, facts.prefixes, facts.suffixes, False)
+            yield bound, Pattern(concept, role, written, facts.prefixes, facts.suffixes, bare=False)
 
     def hits(self, folded: str) -> Iterator[Hit]:
         """Words of the lexicon in a text that `language.fold` has been applied to, before exclusions are weighed."""
@@ -116,7 +117,7 @@ class Matcher:
                 if before in pattern.prefixes and (
                     pattern.suffixes is None or (after in pattern.suffixes and (after or pattern.bare))
                 ):
-                    yield Hit(start, end, pattern.concept, pattern.role, pattern.written, length)
+                    yield Hit(start, end, pattern.concept, pattern.role, pattern.written, 2 * length + pattern.exact)
 
     def find(self, text: str) -> list[Hit]:
         """What counts in one text: not what stands within an exclusion of its concept or within a longer form."""
@@ -158,7 +159,7 @@ def _overrules(other: Hit, hit: Hit) -> bool:
     if not (other.start <= hit.start and hit.end <= other.end):
         return False
     longer = other.end - other.start > hit.end - hit.start
-    return longer or (other.concept == hit.concept and other.role != hit.role and other.spelt > hit.spelt)
+    return longer or (other.concept == hit.concept and other.role != hit.role and other.detail > hit.detail)
 
 
 def concepts_of(hits: list[Hit]) -> tuple[frozenset[str], frozenset[str]]:

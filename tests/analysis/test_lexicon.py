@@ -39,8 +39,9 @@ def test_every_form_is_found_in_its_own_right(language):
     matcher = Matcher(SHIPPED, language)
     for concept in SHIPPED.concepts.values():
         for written in concept.forms[language]:
+            bare_is_unsure = f"={written}" in concept.unsure.get(language, ())
             found = concepts_of(matcher.find(written.strip("=*")))[0]
-            assert concept.name in found, (concept.name, written)
+            assert (concept.name in found) is not bare_is_unsure, (concept.name, written)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,8 @@ def test_every_form_is_found_in_its_own_right(language):
         ("eu", "Urte berri on, gaur eta urrun.", set()),
         ("eu", "Hari begira zegoen.", set()),
         ("eu", "Musikari ona da.", set()),
+        ("eu", "Frankoren esku gelditu zen.", set()),
+        ("eu", "Eskuak garbitu ditu.", {"hand"}),
         ("sw", "Alirudi nyumbani usiku.", {"house", "night"}),
         ("sw", "Watoto wanacheza.", set()),
         ("id", "Rumahnya dekat sungai.", {"house"}),
