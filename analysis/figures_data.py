@@ -91,10 +91,16 @@ def series_by(table: pa.Table, *keys: str) -> dict[tuple[Any, ...], Series]:
 
 
 def overall(rows: pa.Table, analysis: str, metric: str) -> Series | None:
-    """A metric per step over all languages: the rows without a language if there are any, else the mean of all."""
+    """A metric per step over all languages: the rows without a language if there are any.
+
+    Else the mean of all languages, or of all pairs of different ones.
+    """
     table = select(rows, analysis, metric)
     whole = only(table, language=None, other_language=None)
-    table = whole if whole.num_rows else table
+    if not whole.num_rows:
+        same = pc.fill_null(pc.equal(table["language"], table["other_language"]), False)
+        whole = table.filter(pc.invert(same))
+    table = whole
     return series_by(table)[()] if table.num_rows else None
 
 

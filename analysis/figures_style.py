@@ -49,7 +49,7 @@ def position(value: float, unit: float = 1.0) -> float:
     return math.log2(1 + value / unit)
 
 
-def language_styles(languages: Sequence[str]) -> dict[str, dict[str, str]]:
+def language_styles(languages: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour, dash and marker of each language: the first eight solid with circles, the next dashed with diamonds."""
     count = len(CATEGORICAL)
     return {

@@ -98,8 +98,7 @@ def _notice(runs: Sequence[Run]) -> str:
     found = [
         f"<p dir=auto>{f'<b>{escape(run.name)}.</b> ' if several else ''}{escape(said)}</p>"
         for run in runs
-        for said in (run.note, run.toy)
-        if said
+        for said in run.notices
     ]
     return f'<div class="notice" role="note">{"".join(found)}</div>' if found else ""
 
@@ -152,7 +151,7 @@ def _mind(runs: Sequence[Run]) -> str:
     items = []
     for run in runs:
         prefix = f"<b dir=auto>{escape(run.name)}:</b> " if several else ""
-        items += [f"<li dir=auto>{prefix}{escape(said)}</li>" for said in (run.note, run.toy) if said]
+        items += [f"<li dir=auto>{prefix}{escape(said)}</li>" for said in run.notices]
         by_text: dict[tuple[str, str], list[int]] = {}
         for (analysis, step), said in run.warnings.items():
             for warning in said:

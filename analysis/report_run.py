@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
+from .figures_data import only, steps_of
 from .findings import read_rows, read_warnings
 
 FACTS = {
     "d_model": "width", "hidden_size": "width", "num_layers": "blocks", "n_layer": "blocks", "vocab_size": "vocabulary",
-    "max_steps": "steps", "lr": "learning rate", "learning_rate": "learning rate", "batch_size": "batch size",
+    "max_steps": "steps", "lr": "learning rate", "learning_rate": "learning rate", "batch_size": "batch size", "global_batch_size": "batch size", "store": "data",
     "block_length": "block length", "alpha": "mixture α", "mix": "bilingual documents", "preset": "model",
     "seed_everything": "seed", "seed": "seed", "precision": "precision",
 }  # fmt: skip
@@ -33,6 +35,20 @@ class Run:
     note: str
     toy: str
     """Empty for real text, else what to say about toy data."""
+    unsound: list[int]
+    """Steps that are left out of `rows`, apart from their health."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader must know before looking at any figure."""
+        found = [self.note, self.toy]
+        if self.unsound:
+            steps = ", ".join(f"{step:,}" for step in self.unsound)
+            found.append(
+                f"Left out of the figures: {'step' if len(self.unsound) == 1 else 'steps'} {steps}. The health check "
+                "found these checkpoints to be broken or copies of another; the reasons stand at the end of the page."
+            )
+        return [said for said in found if said]
 
     @property
     def digest(self) -> str:
@@ -72,20 +88,35 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
             )
         config = _text(path / "config.yaml")
         note = _note(path / "run.json")
-        runs.append(Run(name, path, rows, read_warnings(path / "results"), config, note, toy_notice(config, path)))
+        unsound = unsound_steps(rows)
+        runs.append(
+            Run(
+                name=name,
+                folder=path,
+                rows=without_steps(rows, unsound) if unsound else rows,
+                warnings=read_warnings(path / "results"),
+                config=config,
+                note=note,
+                toy=toy_notice(config, path),
+                unsound=unsound,
+            )
+        )
     return runs
 
 
 def toy_notice(config: str, folder: Path) -> str:
-    """What a reader must know if the configuration, or the manifest of a store it names, says that the data is a toy."""
+    """What a reader must know if the configuration, or the manifest of a store it names, says the data is a toy.
+
+    A relative path of a store is looked for from the working folder, the run's folder, and those above it.
+    """
     settings = list(_walk(_parsed(config)))
-    for _, value in list(settings):
-        if isinstance(value, str) and 0 < len(value) < 1024 and "\n" not in value:
-            for manifest in (folder / value / "manifest.json", Path(value) / "manifest.json"):
-                if manifest.is_file():
-                    settings += _walk(_parsed(_text(manifest)))
-                    break
-    if not any(value == "toy" or (key == "toy" and value) for key, value in settings):
+    for key, value in list(settings):
+        if key == "store" and isinstance(value, str):
+            places = [Path(value), *(parent / value for parent in (folder, *folder.parents))]
+            manifest = next((place / "manifest.json" for place in places if (place / "manifest.json").is_file()), None)
+            settings += _walk(_parsed(_text(manifest))) if manifest else []
+    # `model.preset: toy` is a small model, whatever it reads.
+    if not any((key == "toy" and value) or (key in ("kind", "source") and value == "toy") for key, value in settings):
         return ""
     mix = next((value for key, value in settings if key == "mix" and isinstance(value, int | float)), None)
     if mix == 0:
@@ -98,6 +129,18 @@ def toy_notice(config: str, folder: Path) -> str:
         f"The text comes from a generated toy world in which bilingual documents are built in{share}: what is seen here "
         "demonstrates the instruments and is no evidence about natural languages."
     )
+
+
+def unsound_steps(rows: pa.Table) -> list[int]:
+    """Steps whose checkpoint is a copy of another or broken, as the analysis `health` found."""
+    return steps_of(only(rows, analysis="health", metric="sound", value=0.0))
+
+
+def without_steps(rows: pa.Table, steps: list[int]) -> pa.Table:
+    """Rows of other steps, and the health of all of them: no curve shall run through a checkpoint that is not sound."""
+    doubtful = pc.and_(pc.is_in(rows["step"], pa.array(steps, pa.int64())), pc.not_equal(rows["analysis"], "health"))
+    kept = pc.or_(pc.invert(doubtful), pc.equal(rows["analysis"], "training"))
+    return rows.filter(kept)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -218,7 +218,7 @@ def test_concepts_are_ordered_and_limited(rows):
     assert names == [f"c{index:03d}" for index in (*range(30), *range(60, 90))]
 
 
-@pytest.mark.parametrize("name", [name for name in figures.__all__ if not name.startswith("metric_")])
+@pytest.mark.parametrize("name", [name for name in figures.__all__ if not name.startswith(("metric_", "logged_"))])
 def test_a_missing_metric_says_what_there_is(name):
     table = table_of("health", 1, {"metric": "norm", "value": 1.0})
     arguments = (1,) if name in STEPWISE else ()
@@ -234,7 +234,7 @@ def test_a_missing_metric_names_the_others_of_its_analysis(rows):
         figures.metric_curves(rows, "probe", "nope")
 
 
-@pytest.mark.parametrize("name", figures.__all__)
+@pytest.mark.parametrize("name", [name for name in figures.__all__ if name != "logged_figures"])
 def test_every_figure_survives_json_and_knows_its_data(rows, name):
     arguments = {"metric_curves": ("experts", "own_ap_mean"), "metric_heatmap": ("probe", "accuracy")}.get(name, ())
     figure = getattr(figures, name)(rows, *((512,) if name in STEPWISE else arguments))
@@ -357,3 +357,12 @@ def test_colours_stand_out_from_the_page(page, ground):
     for light in CATEGORICAL:
         first, second = sorted((luminance(light if page == "light" else DARK[light]), luminance(ground)))
         assert (second + 0.05) / (first + 0.05) >= 3
+
+
+def test_a_logger_gets_what_there_is(rows):
+    found = figures.logged_figures(rows, 512)
+    assert {"probe/layers", "experts/overlap_curves", "experts/language_pairs"} <= set(found)
+    one_language = table_of("experts", 1, {"metric": "own_ap_mean", "value": 0.5})
+    assert figures.logged_figures(one_language, 1) == {}
+    only_pairs_elsewhere = table_of("experts", 1, {"metric": "overlap_mean", "value": 0.5})
+    assert set(figures.logged_figures(only_pairs_elsewhere, 2)) == {"experts/overlap_curves", "experts/language_pairs"}

@@ -219,7 +219,8 @@ def test_toy_data_is_called_toy_data(tmp_path):
     assert "no evidence about natural languages" in said
     assert "negative control" in toy_notice("data: {toy: {mix: 0}}", tmp_path)
     assert toy_notice("data: {sources: [{kind: toy}]}", tmp_path)
-    for real in ("data: {sources: [{kind: text}], toy: null}", "", ": : not yaml ["):
+    small_model_on_real_text = "run: runs/toy\nmodel: {preset: toy}\ndata: {store: nowhere/toy}"
+    for real in ("data: {sources: [{kind: text}], toy: null}", small_model_on_real_text, "", ": : not yaml ["):
         assert toy_notice(real, tmp_path) == ""
 
 
@@ -257,3 +258,30 @@ def test_a_study_of_sixteen_languages_stays_light(tmp_path):
     size = write_report([run]).stat().st_size
     assert size < 6_500_000
     assert time.perf_counter() - began < 30
+
+
+def test_the_store_is_found_from_the_run_as_from_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "data" / "world").mkdir(parents=True)
+    (tmp_path / "data" / "world" / "manifest.json").write_text(json.dumps({"sources": [{"toy": {"mix": 0.6}}]}))
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    monkeypatch.chdir(run)
+    assert "mix 0.6" in toy_notice("data: {store: data/world}", run)
+
+
+def test_no_curve_runs_through_an_unsound_checkpoint(tmp_path):
+    run = synthetic_run(tmp_path / "run", steps=(0, 8, 64), last=64)
+    for step in (0, 8, 64):
+        rows = [{"metric": "sound", "value": float(step != 8)}, {"metric": "loss", "value": 3.0}]
+        said = ("in the series: the weights of step 0",) if step == 8 else ()
+        write_findings(Findings.from_rows("health", step, rows, warnings=said), run / "results")
+    page = write_report([run]).read_text(encoding="utf-8")
+    panels = embedded(page)
+    assert panels["Language by language"]["controls"][-1]["options"] == ["0", "64"]
+    (frame,) = panels["Experts that two languages have in common"]["frames"].values()
+    assert all(trace["meta"]["steps"] in ([0, 64], [0, 64, 64, 0]) for trace in frame["traces"])
+    (frame,) = panels["Sound"]["frames"].values()
+    assert frame["traces"][0]["y"] == [1, 0, 1]
+    seen = text_of(page)
+    assert "Left out of the figures: step 8." in seen
+    assert "in the series: the weights of step 0" in seen
