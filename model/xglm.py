@@ -34,7 +34,7 @@ def eager_attention(
     score_BHTS = query_BHTK @ key_BHSK.transpose(2, 3) * scaling
     if attention_mask is not None:
         score_BHTS = score_BHTS + attention_mask
-    weight_BHTS = torch.softmax(score_BHTS, dim=-1, dtype=torch.float32).to(query_BHTK.dtype)
+    weight_BHTS = torch.softmax(score_BHTS, dim=-1).to(value_BHSK.dtype)
     weight_BHTS = nn.functional.dropout(weight_BHTS, p=dropout, training=module.training)
     return (weight_BHTS @ value_BHSK).transpose(1, 2).contiguous(), weight_BHTS
 

@@ -51,6 +51,7 @@ class ScheduledCheckpoints(StepCallback, Checkpoint):
                     "tokens": sum(tokens.values()),
                     "tokens_per_language": tokens,
                     "loss": None if loss is None else float(loss),
+                    "attention": causal_lm(pl_module).config._attn_implementation,
                 }
                 (folder / CHECKPOINT_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
         trainer.strategy.barrier("checkpoint")
