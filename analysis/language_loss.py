@@ -9,7 +9,7 @@ Shapes: B windows, T tokens of a window, N tokens of a stream.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -95,7 +95,7 @@ class LanguageLoss:
             ids += [*start, *tokens]
             labels += [NOT_SCORED] * (len(start) + skipped) + tokens[skipped:]
             scored += len(tokens)
-            size += len(document.encode())
+            size += len(document.encode()) - (_first_token_bytes(tokenizer, document) if skipped else 0)
         return torch.tensor(ids), torch.tensor(labels), size
 
     def _score(self, model: nn.Module, ids_N: torch.Tensor, labels_N: torch.Tensor) -> tuple[float, int]:
@@ -103,8 +103,7 @@ class LanguageLoss:
         limit = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
         context = min(self.context, limit or self.context)
         stride = min(self.stride or max(1, context // 2), context)
-        head = model.get_output_embeddings()  # type: ignore[operator]
-        assert head.bias is None, "a head with a bias"
+        score = _scorer(model, ids_N)
         device = next(model.parameters()).device
         windows = []
         scored_to = 1
@@ -126,11 +125,51 @@ class LanguageLoss:
             mask_BT = torch.arange(ids_BT.shape[1], device=device) < torch.tensor(
                 [[len(ids)] for ids, _ in windows[first : first + size]], device=device
             )
-            hidden_BTD = backbone_of(model)(ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
-            loss_BT = linear_cross_entropy(hidden_BTD[:, :-1], head.weight, labels_BT[:, 1:], reduction="none")
-            nats += loss_BT.double().sum().item()
+            nats += score(ids_BT, mask_BT.long(), labels_BT[:, 1:]).double().sum().item()
             tokens += int((labels_BT[:, 1:] != NOT_SCORED).sum())
         return nats, tokens
+
+
+def _scorer(
+    model: nn.Module, ids_N: torch.Tensor
+) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A function (ids_BT, mask_BT, labels of T - 1 tokens) -> nats, without holding all logits where the head allows.
+
+    Some heads have a bias, scale their logits or cap them: whether hidden states times the head's weight are the
+    model's logits is tried out on a few tokens.
+    """
+    head: Any = model.get_output_embeddings()  # type: ignore[operator]
+    weight_VD = head.weight
+
+    def hidden(ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        return backbone_of(model)(ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
+
+    def plain(ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
+        return linear_cross_entropy(hidden(ids_BT, mask_BT)[:, :-1], weight_VD, labels_BT, reduction="none")
+
+    def from_logits(ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
+        logits_BTV = model(ids_BT, attention_mask=mask_BT, use_cache=False).logits
+        losses = [  # one window's logits in fp32 at a time
+            nn.functional.cross_entropy(logits_TV[:-1].float(), labels_T, ignore_index=NOT_SCORED, reduction="none")
+            for logits_TV, labels_T in zip(logits_BTV, labels_BT, strict=True)
+        ]
+        return torch.stack(losses)
+
+    few_BT = ids_N[None, :8].to(weight_VD.device)
+    mask_BT = torch.ones_like(few_BT)
+    logits_BTV = model(few_BT, attention_mask=mask_BT, use_cache=False).logits.float()
+    product_BTV = (hidden(few_BT, mask_BT) @ weight_VD.T).float()
+    scale = logits_BTV.abs().max().clamp(min=1e-6)
+    margin = 1e-4 if weight_VD.dtype in (torch.float32, torch.float64) else 0.02
+    # Broken weights give no number either way.
+    same = not torch.isfinite(scale) or bool((logits_BTV - product_BTV).abs().max() < margin * scale)
+    return plain if same else from_logits
+
+
+def _first_token_bytes(tokenizer: Any, document: str) -> int:
+    """UTF-8 bytes of a document's first token, with the white space behind it."""
+    spans = tokenizer(document, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return len(document[: spans[1][0]].encode()) if len(spans) > 1 else len(document.encode())
 
 
 def document_start(tokenizer: Any) -> list[int]:

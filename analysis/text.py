@@ -1,13 +1,68 @@
 """Text by language: from a prepared store, a folder of text files, or a table."""
 
+import csv
 import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 def load_text(path: str | Path) -> dict[str, list[str]]:
-    """Documents or sentences per language."""
-    folder = Path(path) / "heldout"
+    """Documents or sentences per language.
+
+    Args:
+        path: a prepared store (its held-out documents), a folder of `<language>.txt` (a document a line),
+            or a .parquet, .csv or .jsonl table with columns `language` and `text`.
+
+    Raises:
+        ValueError: nothing is there, or it is in none of these forms.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"text: {path} does not exist; give a store, a folder of <language>.txt, or a table")
+    if path.is_file():
+        texts = defaultdict(list)
+        for row in read_table(path, ("language", "text")):
+            texts[str(row["language"])].append(str(row["text"]))
+        return dict(texts)
+    held_out = sorted((path / "heldout").glob("*.jsonl"))
+    if held_out:
+        return {file.stem: [row["text"] for row in _json_lines(file)] for file in held_out}
+    files = sorted(path.glob("*.txt"))
+    if not files:
+        raise ValueError(f"text: {path} holds neither heldout/*.jsonl (a prepared store) nor <language>.txt")
     return {
-        file.stem: [json.loads(line)["text"] for line in file.open(encoding="utf-8")]
-        for file in sorted(folder.glob("*.jsonl"))
+        file.stem: [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()] for file in files
     }
+
+
+def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows of a .parquet, .csv or .jsonl table with at least the columns named.
+
+    Raises:
+        ValueError: another suffix, or a column is missing.
+    """
+    if path.suffix == ".parquet":
+        rows = pq.read_table(path).to_pylist()
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    elif path.suffix == ".jsonl":
+        rows = list(_json_lines(path))
+    else:
+        raise ValueError(f"{path} has the suffix {path.suffix!r}: {', '.join(TABLE_SUFFIXES)} can be read")
+    missing = [column for column in columns if any(row.get(column) is None for row in rows)]
+    if missing or not rows:
+        has = ", ".join(rows[0]) if rows else "no row"
+        raise ValueError(f"{path}: column {', '.join(missing) or 'any'} is missing in some row; it has {has}")
+    return rows
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file if line.strip())

@@ -2,6 +2,7 @@
 
 from .base import AnalysisCallback, StepCallback
 from .experts import ExpertNeurons
+from .health import CheckpointHealth
 from .language_loss import PerLanguageLoss
 
-__all__ = ["AnalysisCallback", "ExpertNeurons", "PerLanguageLoss", "StepCallback"]
+__all__ = ["AnalysisCallback", "CheckpointHealth", "ExpertNeurons", "PerLanguageLoss", "StepCallback"]

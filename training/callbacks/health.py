@@ -1,0 +1,74 @@
+"""Whether checkpoints are sound, during training or before any curve is drawn over those of others."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ...analysis.findings import Findings, read_findings
+from ...analysis.health import HealthAnalysis
+from ...analysis.health_verdicts import review
+from ...analysis.text import load_text
+from ..schedule import StepSchedule
+from .base import Analysis, AnalysisCallback
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointHealth(AnalysisCallback):
+    """A hash of the weights, broken tensors, norms, held-out loss, and what that says about the series.
+
+    Copies under another step, losses that jump and broken weights are named in the log and in the rows `sound` and
+    `duplicate_of`; every new checkpoint may change the verdict on those before it.
+    """
+
+    name = HealthAnalysis.name
+
+    def __init__(
+        self,
+        schedule: StepSchedule | None = None,
+        text: str | None = None,
+        context: int = 512,
+        max_tokens: int = 4096,
+        batch_tokens: int = 4096,
+        jump: float = 0.3,
+        tokenizer: str | None = None,
+        results: str | None = None,
+    ) -> None:
+        """Examine checkpoints.
+
+        Args:
+            schedule: optimizer steps; by default 0 and all powers of two, and the last.
+            text: held-out text as for PerLanguageLoss; by default the run's own store. Without any, losses are left
+                out, and which of two steps with the same weights is the true one cannot be told.
+            context: tokens of a window.
+            max_tokens: tokens scored per language at most.
+            batch_tokens: tokens of a forward pass.
+            jump: nats by which a loss may exceed the lowest one before it and still count as sound.
+            tokenizer: name or folder; by default the run's own.
+            results: folder of results; by default below the run's folder.
+        """
+        super().__init__(schedule, tokenizer, results)
+        if not jump > 0:
+            raise ValueError(f"jump={jump}: give a positive number of nats")
+        self.text = text
+        self.jump = jump
+        self.settings: dict[str, Any] = {"context": context, "max_tokens": max_tokens, "batch_tokens": batch_tokens}
+        self._reported: dict[int, tuple[str, ...]] = {}
+
+    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+        """Read the text."""
+        path = self.text or self.store
+        if path is None:
+            log.warning("CheckpointHealth has no held-out text: losses are left out (name one with text=…)")
+        return HealthAnalysis(None if path is None else load_text(path), **self.settings)
+
+    def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
+        """Examine the checkpoint of `step`, and judge all those below `results` again."""
+        super().run(model, tokenizer, step, tokens, results)
+        for other, verdict in review(results, self.jump).items():
+            if verdict.reasons and self._reported.get(other) != verdict.reasons:
+                log.warning("Step %d is not sound: %s", other, "; ".join(verdict.reasons))
+            self._reported[other] = verdict.reasons
+        return read_findings(results, self.name, step)
