@@ -72,6 +72,10 @@ class Job:
     def _digest(self) -> str:
         return tokenizers_.digest(self.store / "tokenizer")
 
+    @cached_property
+    def _about_tokenizer(self) -> dict[str, Any]:
+        return json.loads((self.store / "tokenizer" / NOTE).read_text(encoding="utf-8"))
+
     def is_finished(self, overwrite: bool) -> bool:
         """Whether the store is whole with these settings; with others it must be allowed to be replaced."""
         file = self.store / MANIFEST
@@ -107,12 +111,12 @@ class Job:
         made = self.store / f"tokenizer.{os.getpid()}.unfinished"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        about: dict[str, Any] = {"made_from": self._tokenizer_note}
+        repeats = None
         try:
             if self.tokenizer.path is not None:
                 tokenizers_.copy(self.tokenizer.path, made)
             else:
-                texts, rates = training_texts(self.sources, self.tokenizer, self.max_line_bytes, self.seed)
+                texts, repeats = training_texts(self.sources, self.tokenizer, self.max_line_bytes, self.seed)
                 trained = tokenizers_.train(texts, self.tokenizer)
                 if trained.get_vocab_size() < self.tokenizer.vocab_size:
                     log.warning(
@@ -120,8 +124,9 @@ class Job:
                         trained.get_vocab_size(), self.tokenizer.vocab_size,
                     )  # fmt: skip
                 tokenizers_.save(trained, made)
-                about |= {"repeats": rates}
-            write_json(made / NOTE, about)
+            separator, vocab_size = tokenizers_.separator_and_size(made)
+            about = {"separator": separator, "vocab_size": vocab_size, "repeats": repeats}
+            write_json(made / NOTE, {"made_from": self._tokenizer_note} | about)
             _put(made, folder)
         finally:
             shutil.rmtree(made, ignore_errors=True)
@@ -129,7 +134,6 @@ class Job:
     def encode(self, number: int, shards: int, num_proc: int, progress: bool | None) -> Path:
         """Encode the units of one shard, language by language; returns the shard's folder."""
         folder = self.store / "shards" / f"{number}-of-{shards}"
-        separator, _ = tokenizers_.separator_and_size(self.store / "tokenizer")
         sizes = [source.size for source in self.sources]
         known = [size for size in sizes if size is not None]
         bar = tqdm(
@@ -139,7 +143,8 @@ class Job:
             desc="prepare",
             disable=not (sys.stderr.isatty() if progress is None else progress),
         )
-        with bar, encoders(str(self.store / "tokenizer" / "tokenizer.json"), separator, num_proc) as pool:
+        file = str(self.store / "tokenizer" / "tokenizer.json")
+        with bar, encoders(file, self._about_tokenizer["separator"], num_proc) as pool:
             for position, source in enumerate(self.sources):
                 bar.set_postfix_str(source.language)
                 part = Part.at(folder, source.language)
@@ -191,7 +196,8 @@ class Job:
         if self.toy is not None:
             pq.write_table(self.toy.concept_table(), self.store / "concepts.parquet")
             pq.write_table(self.toy.parallel_table(), self.store / "parallel.parquet")
-        separator, vocab_size = tokenizers_.separator_and_size(self.store / "tokenizer")
+        about = self._about_tokenizer
+        tokenizer = {"sha256": self._digest} | {key: about[key] for key in ("vocab_size", "separator")}
         write_json(
             self.store / MANIFEST,
             {
@@ -199,7 +205,7 @@ class Job:
                 "block_length": self.block_length,
                 "validation_fraction": self.validation_fraction,
                 "seed": self.seed,
-                "tokenizer": {"sha256": self._digest, "vocab_size": vocab_size, "separator": separator},
+                "tokenizer": tokenizer,
                 "languages": entries,
                 "settings": self.settings,
                 "versions": {name: version(name) for name in LIBRARIES},
