@@ -16,8 +16,8 @@ from .ranking import base_keys, dense_descending, descending, precision_from_key
 Array = TypeVar("Array", np.ndarray, Tensor)
 Result = TypeVar("Result")
 
-_CHUNK_NUMBERS = 250_000
-"""Responses that one thread works on at a time: a few arrays of 2 MB, which stay in its cache."""
+_CHUNK_NUMBERS, _CHUNK_UNITS = 250_000, 128
+"""Responses that one thread works on at a time, few enough to stay in its cache; and units, enough to be worth a call."""
 
 
 def average_precision(positive_PU: Array, negative_NU: Array) -> Array:
@@ -106,7 +106,7 @@ def in_chunks(work: Callable[[slice], Result], units: int, sentences: int) -> li
     NumPy lets go of the interpreter while it sorts, so threads help. Each unit's result is its own: the chunks do
     not show in it.
     """
-    size = max(1, min(units, _CHUNK_NUMBERS // max(1, sentences)))
+    size = max(1, min(units, max(_CHUNK_UNITS, _CHUNK_NUMBERS // max(1, sentences))))
     chunks = [slice(start, min(start + size, units)) for start in range(0, units, size)]
     threads = min(torch.get_num_threads(), len(chunks))
     if threads <= 1:
