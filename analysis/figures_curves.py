@@ -22,11 +22,11 @@ from .figures_data import (
     thinned,
     values_of,
 )
-from .figures_style import CATEGORICAL, INK, QUIET, RUN_DASHES, add_line, language_styles, position, sketch
+from .figures_style import CATEGORICAL, INK, PERCENT, QUIET, RUN_DASHES, add_line, language_styles, position, sketch
 
 MEASURED, CONTROL, OTHER = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2]
 """Colours of what is measured, of its control, and of a second measurement beside it."""
-SHARES = {"rangemode": "tozero", "tickformat": ".0%"}
+SHARES = {"rangemode": "tozero", "tickformat": PERCENT}
 
 Measure = tuple[str, str, str, str, str, bool]
 """Name, metric, metrics of the interval's low and high end, colour, and whether it is measured (else a null)."""
@@ -95,7 +95,8 @@ def _compare(
 def training_curves(rows: pa.Table | Runs, metric: str = "loss") -> go.Figure:
     """A metric logged while training, neighbouring steps averaged; validation loss beside the training loss."""
     runs = as_runs(rows)
-    drawing = sketch("nats per token" if metric == "loss" else metric.replace("_", " "))
+    # Even a single line of the loss must say whether it is of training or of validation.
+    drawing = sketch("nats per token" if metric == "loss" else metric.replace("_", " "), showlegend=metric == "loss")
     for number, (run, table) in enumerate(runs.items()):
         identity, suffix, dash = _of_run(run, number, len(runs))
         found = overall(table, "training", metric)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from .figures_axis import finish_steps
 from .figures_data import keyed, only, overall, point, require, select, series_by, steps_of, tokens_of, values_of
-from .figures_style import CATEGORICAL, INK, QUIET, SEQUENTIAL, Sketch, position, sketch, text, where
+from .figures_style import CATEGORICAL, INK, PERCENT, QUIET, SEQUENTIAL, Sketch, position, sketch, text, where
 
 SITE_NAMES = {
     "q": "query", "k": "key", "v": "value", "qkv": "query, key, value", "attn_out": "attention output",
@@ -45,7 +45,7 @@ def expert_profile(rows: pa.Table, step: int) -> go.Figure:
     counts = keyed(shared, step, "layer", "site")
     total = sum(counts.values())
     layers = values_of(shared, "layer")
-    drawing = sketch("share of experts", "block", barmode="stack", bargap=0.15, yaxis={"tickformat": ".0%"})
+    drawing = sketch("share of experts", "block", barmode="stack", bargap=0.15, yaxis={"tickformat": PERCENT})
     identity = point(shared, step)
     order = list(SITE_NAMES)
     found = {site for _, site in counts}
@@ -83,7 +83,7 @@ def languages_per_expert(rows: pa.Table) -> go.Figure:
     tokens = tokens_of(select(rows, "experts", metrics[counts[0]]))
     steps = sorted(tokens)
     totals = [sum(part.get(step, 0.0) for part in values.values()) for step in steps]
-    drawing = sketch("share of experts", yaxis={"range": [0, 1], "tickformat": ".0%"})
+    drawing = sketch("share of experts", yaxis={"range": [0, 1], "tickformat": PERCENT})
     for rank, (count, part) in enumerate(values.items()):
         place = (rank + 0.5) / len(values)
         colour = shade(place)
@@ -117,7 +117,7 @@ def concept_overlap(rows: pa.Table, step: int) -> go.Figure:
         names = names[: MOST_CONCEPTS // 2] + names[-MOST_CONCEPTS // 2 :]
     drawing = sketch(
         "", "overlap, mean over pairs of languages", height=120 + 18 * len(names),
-        xaxis={"rangemode": "tozero", "tickformat": ".0%"},
+        xaxis={"rangemode": "tozero", "tickformat": PERCENT},
         yaxis={
             "tickmode": "array", "tickvals": list(range(len(names))), "range": [-0.6, len(names) - 0.4],
             "ticktext": [text(shortened(name)) for name in names],

@@ -36,6 +36,8 @@ DARK = {
     INK: "#dfe6eb", QUIET: "#8f9ca7", FAINT: "#26313a",
 }  # fmt: skip
 """Counterpart of each colour on a dark page."""
+PERCENT = ".3~p"
+"""1.5 % and 35 %, without digits that say nothing."""
 RUN_DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -209,7 +211,7 @@ def add_map(
         trace["x"] = [position(step) for step in columns]
         trace["hovertext"] = [[where(*point) for point in zip(columns, tokens, strict=True)]] * len(rows)
     if numbers:
-        trace["texttemplate"] = "%{z:.2f}"
+        trace["texttemplate"] = "%{z:.2~r}"
     to.traces.append(trace)
 
 

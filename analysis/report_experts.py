@@ -18,33 +18,35 @@ def experts_section(runs: Runs) -> Section | None:
     if any(has(rows, "experts", "overlap_mean") for rows in runs.values()):
         found += panels(
             "Experts that two languages have in common",
-            "A concept's experts are the units whose response tells its sentences from others best, found in each language "
-            "by itself. Sharing is what lies above the control, the overlap of different concepts in the same languages, "
-            "and not just above chance. Bands are 95 % bootstrap intervals.",
+            "A concept's experts are the units whose response tells its sentences from others best, found "
+            "in each language by itself. Sharing is what lies above the control, the overlap of different "
+            "concepts in the same languages, and not just above chance. Bands are 95 % bootstrap "
+            "intervals.",
             {(): figures.overlap_curves(runs)}, size="wide",
         )  # fmt: skip
     found += panels(
         "Which languages share",
-        "Mean overlap of each language with the others. The dark line is the mean of all pairs; compare with the control "
-        "and chance in the figure above.",
+        "Mean overlap of each language with the others. The dark line is the mean of all pairs; compare "
+        "with the control and chance in the figure above.",
         per_run(runs, lambda rows: figures.language_overlap_curves(rows, languages), "experts", "overlap_mean"), "Run",
     )  # fmt: skip
     found += panels(
         "Language by language",
-        "Each cell is a pair of languages. Choose the control to see the null: the same picture for different concepts. "
-        "For transfer, a row's experts are scored on a column's sentences.",
+        "Each cell is a pair of languages. Choose the control to see the null: the same picture for "
+        "different concepts. For transfer, a row's experts are scored on a column's sentences.",
         _matrices(runs), "Run", "Measure", "Step",
     )  # fmt: skip
     found += panels(
         "In how many languages an expert serves",
-        "Share of the experts that serve a concept in exactly one language, in two, and so on; deeper is more. If nothing is "
-        "shared beyond chance, nearly all serve one.",
+        "Share of the experts that serve a concept in exactly one language, in two, and so on; deeper is "
+        "more. If nothing is shared beyond chance, nearly all serve one.",
         per_run(runs, figures.languages_per_expert, "experts", "shared_by_01"), "Run",
     )  # fmt: skip
     found += panels(
         "Concept by concept",
-        "Each concept's overlap, mean over pairs of languages, beside its control. If a few concepts carry the mean they "
-        "stand out here: look whether they are names or numbers that all languages write alike.",
+        "Each concept's overlap, mean over pairs of languages, beside its control. If a few concepts "
+        "carry the mean they stand out here: look whether they are names or numbers that all languages "
+        "write alike.",
         per_run(
             runs,
             lambda rows: by_step(rows, "experts", "overlap", figures.concept_overlap, "overlap_control"),
@@ -62,9 +64,10 @@ MATRICES = {
 
 def _matrices(runs: Runs) -> Figures:
     pairs = {run: only(rows, language=..., other_language=...) for run, rows in runs.items()}
-    # Overlap, its control and chance on one scale, so that choosing the null shows how small it is.
-    shared = extremes(pairs, "experts", "overlap_mean", "overlap_control_mean")[1]
-    highest = {name: shared if name != "transfer" else 1.0 for name in MATRICES}
+    # Overlap, its control and chance on one scale, so that choosing the null shows how small it is. It never ends
+    # below a tenth: noise shall not look like a finding.
+    shared = extremes(pairs, "experts", "overlap_mean", "overlap_control_mean")[1] or 0.0
+    highest = {name: max(shared, 0.1) if name != "transfer" else 1.0 for name in MATRICES}
     drawn: dict[tuple[Option, ...], go.Figure] = {}
     for run, rows in pairs.items():
         for name, metric in MATRICES.items():
@@ -89,8 +92,8 @@ def depth_section(runs: Runs) -> Section | None:
 
     found += panels(
         "Where shared experts lie, and experts at all",
-        "Bars: experts that two languages share, by block and by the linear layer they are outputs of. Line: all experts, "
-        "the null. Bars above the line mean that sharing favours those blocks.",
+        "Bars: experts that two languages share, by block and by the linear layer they are outputs of. "
+        "Line: all experts, the null. Bars above the line mean that sharing favours those blocks.",
         per_run(runs, profiles, "experts", "shared_layer"), "Run", "Step",
     )  # fmt: skip
     return section("depth", "Depth", "In which layers are the neurons that languages share?", found)
@@ -103,8 +106,9 @@ def transfer_section(runs: Runs) -> Section | None:
         return None
     found = panels(
         "Do one language's experts recognise the concept in another?",
-        "Average precision, 1 is perfect. Experts are chosen on one half of the sentences and scored on the other; the "
-        "broken line on the choosing half shows how optimistic that would be. The null is the mean over all units.",
+        "Average precision, 1 is perfect. Experts are chosen on one half of the sentences and scored on "
+        "the other; the broken line on the choosing half shows how optimistic that would be. The null is "
+        "the mean over all units.",
         {(): figures.transfer_curves(runs)}, size="wide",
     )  # fmt: skip
     return section("transfer", "Transfer", "A shared neuron should do its work in both languages.", found)

@@ -40,13 +40,24 @@ def other_sections(runs: Runs) -> list[Section]:
         for metric in metrics:
             found += panels(
                 metric.replace("_", " ").capitalize(),
-                "Mean over whatever else the rows distinguish (concepts, seeds, layers or sites, unless they are drawn).",
-                per_run(runs, partial(_any_metric, analysis=analysis, metric=metric, languages=languages), analysis, metric),
-                "Run", "View",
+                "Averaged over whatever the figure does not tell apart.",
+                per_run(
+                    runs, partial(_any_metric, analysis=analysis, metric=metric, languages=languages), analysis, metric
+                ),
+                "Run", "View", size="half" if any(_has_parts(rows, analysis, metric) for rows in runs.values()) else "third",
             )  # fmt: skip
-        made = section(f"analysis-{analysis}", analysis.replace("_", " ").capitalize(), "", found)
+        found.sort(key=lambda panel: panel.size)
+        title = analysis.replace("_", " ")
+        lead = f"What the analysis “{title}” measured; its metrics have no section of their own in this report."
+        made = section(f"analysis-{analysis}", title.capitalize(), lead, found)
         sections += [made] if made else []
     return sections
+
+
+def _has_parts(rows: pa.Table, analysis: str, metric: str) -> bool:
+    """Whether a metric is told apart by language or layer."""
+    table = select(rows, analysis, metric)
+    return any(table[column].null_count < table.num_rows for column in ("language", "layer"))
 
 
 def _any_metric(rows: pa.Table, analysis: str, metric: str, languages: Sequence[str]) -> Figures:

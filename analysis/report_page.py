@@ -38,9 +38,9 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
 <header class="top">
 <p class="eyebrow">Babelscope report</p>
 <h1 dir="auto">{escape(names)}</h1>
-<p class="lede">What was measured while {"this model" if len(runs) == 1 else "these models"} learned: how well each language
-is predicted, where a hidden state still betrays its language, and which neurons languages come to share for the same
-concept.</p>
+<p class="lede">What was measured while {"this model" if len(runs) == 1 else "these models"} learned: how well each
+language is predicted, where a hidden state still betrays its language, and which neurons languages come to share for the
+same concept.</p>
 {"".join(_facts(run, len(runs) > 1) for run in runs)}
 {_notice(runs)}
 <noscript><p class="notice">The figures need JavaScript, which is off or blocked here. The file asks for nothing from a
@@ -52,7 +52,7 @@ network.</p></noscript>
 <div class="axes">Horizontal axis
 <span class="segments" data-axis="x" role="group" aria-label="Horizontal axis counts">
 <button type="button" value="steps" aria-pressed="true">Steps</button><button type="button" value="tokens"
- aria-pressed="false"{"" if _has_tokens(runs) else ' disabled title="The runs did not record tokens"'}>Tokens</button></span>
+ aria-pressed="false"{_disabled(runs)}>Tokens</button></span>
 <span class="segments" data-axis="scale" role="group" aria-label="Scale of the horizontal axis">
 <button type="button" value="log" aria-pressed="true">Log</button><button type="button" value="linear"
  aria-pressed="false">Linear</button></span>
@@ -162,8 +162,8 @@ def _mind(runs: Sequence[Run]) -> str:
                 f'<li dir=auto>{prefix}{escape(warning)} <span class="where">({escape(analysis)}, {where})</span></li>'
             )
     items.append(
-        "<li>Seeds of a probe are not seeds of training: one run is one run, however narrow the bands look. Overlap means "
-        "something only beside its control and chance.</li>"
+        "<li>Seeds of a probe are not seeds of training: one run is one run, however narrow the bands "
+        "look. Overlap means something only beside its control and chance.</li>"
     )
     return f'<section id="mind" class="mind"><h2>What to keep in mind</h2><ul>{"".join(items)}</ul></section>'
 
@@ -178,8 +178,10 @@ def _configurations(runs: Sequence[Run]) -> str:
     return f'<section id="configuration"><h2>Configuration</h2>{found}</section>' if found else ""
 
 
-def _has_tokens(runs: Sequence[Run]) -> bool:
-    return any(run.rows["tokens"].null_count < run.rows.num_rows for run in runs)
+def _disabled(runs: Sequence[Run]) -> str:
+    """Attributes of the choice of tokens, which is off where no run recorded any."""
+    known = any(run.rows["tokens"].null_count < run.rows.num_rows for run in runs)
+    return "" if known else ' disabled title="The runs did not record tokens"'
 
 
 def _slug(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of panels; a panel is one figure, or one per choice of run, measure, layer, step."""
+"""What a report is made of: sections of panels; a panel is a figure, or one per choice of run, measure, layer, step."""
 
 import json
 import math

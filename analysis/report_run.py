@@ -1,4 +1,4 @@
-"""What a report reads of a run's folder: rows, warnings, the configuration, the note, and whether the data is a toy."""
+"""What a report reads of a run's folder: rows, warnings, configuration, note, and whether the data is a toy."""
 
 import hashlib
 import json
@@ -16,7 +16,8 @@ from .findings import read_rows, read_warnings
 
 FACTS = {
     "d_model": "width", "hidden_size": "width", "num_layers": "blocks", "n_layer": "blocks", "vocab_size": "vocabulary",
-    "max_steps": "steps", "lr": "learning rate", "learning_rate": "learning rate", "batch_size": "batch size", "global_batch_size": "batch size", "store": "data",
+    "max_steps": "planned steps", "lr": "learning rate", "learning_rate": "learning rate", "batch_size": "batch size",
+    "global_batch_size": "batch size", "store": "data",
     "block_length": "block length", "alpha": "mixture α", "mix": "bilingual documents", "preset": "model",
     "seed_everything": "seed", "seed": "seed", "precision": "precision",
 }  # fmt: skip
@@ -121,8 +122,8 @@ def toy_notice(config: str, folder: Path) -> str:
     mix = next((value for key, value in settings if key == "mix" and isinstance(value, int | float)), None)
     if mix == 0:
         return (
-            "The text comes from a generated toy world without bilingual documents (mix 0): it is the negative control "
-            "of the instruments and no evidence about natural languages."
+            "The text comes from a generated toy world without bilingual documents (mix 0): it is the "
+            "negative control of the instruments and no evidence about natural languages."
         )
     share = "" if mix is None else f" (mix {mix:g})"
     return (

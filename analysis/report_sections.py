@@ -19,9 +19,9 @@ def loss_section(runs: Runs) -> Section | None:
     if any(has(rows, "training", "loss") or has(rows, "validation", "loss") for rows in runs.values()):
         found += panels(
             "Training and validation loss",
-            "Lower is better. An untrained model lies near ln(vocabulary size). Where many steps were logged a point is the "
-            "mean of neighbouring ones and the band runs from the lowest to the highest. If validation rises while training "
-            "falls, the model is memorising.",
+            "Lower is better. An untrained model lies near ln(vocabulary size). Where many steps were "
+            "logged a point is the mean of neighbouring ones and the band runs from the lowest to the "
+            "highest. If validation rises while training falls, the model is memorising.",
             {(): figures.training_curves(runs)},
         )
 
@@ -37,8 +37,9 @@ def loss_section(runs: Runs) -> Section | None:
     metric = "bits_per_byte" if any(has(rows, "validation", "bits_per_byte") for rows in runs.values()) else "loss"
     found += panels(
         "Validation loss of each language",
-        "Bits per byte do not depend on how the tokenizer cuts a language, but scripts differ in bytes per letter: compare "
-        "the course of the curves rather than their height. Nats per token depend on the tokenizer as well.",
+        "Bits per byte do not depend on how the tokenizer cuts a language, but scripts differ in bytes "
+        "per letter: compare the course of the curves rather than their height. Nats per token depend on "
+        "the tokenizer as well.",
         per_run(runs, languages_of_run, "validation", metric), "Run", "Unit",
     )  # fmt: skip
     return section("loss", "Loss", "How well the model predicts text it has not seen, language by language.", found)
@@ -51,9 +52,10 @@ def probe_section(runs: Runs) -> Section | None:
     if "accuracy_mean" in measures:
         found += panels(
             "Accuracy over training",
-            "A linear probe predicts the language of a token from its hidden state. The grey line is chance; the first "
-            "step, if it is 0, shows what an untrained model gives away already (its tokens). A fall in some layers while "
-            "others hold means that those layers come to treat the languages alike.",
+            "A linear probe predicts the language of a token from its hidden state. The grey line is "
+            "chance; the first step, if it is 0, shows what an untrained model gives away already (its "
+            "tokens). A fall in some layers while others hold means that those layers come to treat the "
+            "languages alike.",
             {(): figures.probe_curves(runs)},
             size="wide",
         )
@@ -69,8 +71,9 @@ def probe_section(runs: Runs) -> Section | None:
     if measures:
         found += panels(
             "Accuracy of each layer over training",
-            "A column is a checkpoint, a row a layer; layer 0 is the embedding output. Compare with the first column (an "
-            "untrained model) and with chance, one over the number of languages. Colours mean the same in all runs.",
+            "A column is a checkpoint, a row a layer; layer 0 is the embedding output. Compare with the "
+            "first column (an untrained model) and with chance, one over the number of languages. Colours "
+            "mean the same in all runs.",
             per_run(runs, maps, "probe", measures[0]), "Run", "Measure",
         )  # fmt: skip
 
@@ -82,15 +85,15 @@ def probe_section(runs: Runs) -> Section | None:
 
     found += panels(
         "Accuracy from layer to layer",
-        "Move the slider through training. Whiskers are the deviation over the probe's seeds (not over training runs); the "
-        "dotted line is the first step measured, the dashed one chance.",
+        "Move the slider through training. Whiskers are the deviation over the probe's seeds (not over "
+        "training runs); the dotted line is the first step measured, the dashed one chance.",
         per_run(runs, profiles, "probe", "accuracy_mean"), "Run", "Step",
     )  # fmt: skip
     low = extremes(runs, "probe", "recall")[0]
     found += panels(
         "Recall of each language",
-        "Share of a language's test tokens that the probe recognises, by layer. Pale rows are languages that get lost "
-        "among the others; chance is one over the number of languages.",
+        "Share of a language's test tokens that the probe recognises, by layer. Pale rows are languages "
+        "that get lost among the others; chance is one over the number of languages.",
         per_run(
             runs,
             lambda rows: by_step(rows, "probe", "recall", lambda part, step: figures.recall(part, step, (low, 1.0))),
@@ -99,8 +102,9 @@ def probe_section(runs: Runs) -> Section | None:
     )  # fmt: skip
     found += panels(
         "Which languages are taken for which",
-        "A row is the true language, a column the probe's guess; rows sum to 1. By chance every cell would be one over the "
-        "number of languages. Bright cells off the diagonal are languages whose hidden states resemble each other.",
+        "A row is the true language, a column the probe's guess; rows sum to 1. By chance every cell "
+        "would be one over the number of languages. Bright cells off the diagonal are languages whose "
+        "hidden states resemble each other.",
         per_run(runs, _confusions, "probe", "confusion"), "Run", "Layers", "Step",
     )  # fmt: skip
     return section(

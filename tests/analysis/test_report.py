@@ -24,6 +24,11 @@ def run(tmp_path_factory):
     return synthetic_run(tmp_path_factory.mktemp("runs") / "mixed", steps=STEPS, last=512)
 
 
+@pytest.fixture(scope="module")
+def page(run):
+    return write_report([run]).read_text(encoding="utf-8")
+
+
 def embedded(page):
     """Panels of a page by title, as the page's script reads them."""
     found = {}
@@ -38,10 +43,8 @@ def text_of(page):
     return re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.S)
 
 
-def test_the_page_stands_alone_and_says_so_to_the_browser(run):
-    path = write_report([run])
-    assert path == run.resolve() / "report.html"
-    page = path.read_text(encoding="utf-8")
+def test_the_page_stands_alone_and_says_so_to_the_browser(run, page):
+    assert (run / "report.html").read_text(encoding="utf-8") == page
     assert [name.name for name in run.iterdir() if name.name.endswith(".tmp")] == []
     assert len(page.encode()) < 7_000_000
     outside = text_of(page)
@@ -60,8 +63,8 @@ def test_every_panel_says_how_to_read_it(run):
             assert panel.how_to_read.endswith(".")
 
 
-def test_sliders_have_every_step_and_single_choices_vanish(run):
-    panels = embedded(write_report([run]).read_text(encoding="utf-8"))
+def test_sliders_have_every_step_and_single_choices_vanish(page):
+    panels = embedded(page)
     controls = panels["Language by language"]["controls"]
     assert [control["name"] for control in controls] == ["Measure", "Step"]
     assert controls[1] == {"name": "Step", "options": [str(step) for step in STEPS], "steps": True}
@@ -69,8 +72,8 @@ def test_sliders_have_every_step_and_single_choices_vanish(run):
     assert panels["Which languages share"]["controls"] == []
 
 
-def test_a_panel_holds_the_numbers_of_the_rows(run):
-    panels = embedded(write_report([run]).read_text(encoding="utf-8"))
+def test_a_panel_holds_the_numbers_of_the_rows(run, page):
+    panels = embedded(page)
     rows = read_rows(run / "results").to_pylist()
     (trace,) = panels["Accuracy of each layer over training"]["frames"]["0"]["traces"]
     for row in rows:
