@@ -241,7 +241,8 @@ def test_rows_languages_and_memory_do_not_show():
     """Concepts, languages and sentences in any order; many passes and a temporary file instead of memory."""
     model, tokenizer = _model(True), _tokenizer()
     expected = ExpertAnalysis(ConceptSet(_rows()), k=0.03)(model, tokenizer, 0)
-    shuffled = [_rows()[i] for i in np.random.default_rng(0).permutation(len(_rows()))]
+    rows = _rows()
+    shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
     _assert_equal(ExpertAnalysis(ConceptSet(shuffled), k=0.03)(model, tokenizer, 0), expected)
     analysis = ExpertAnalysis(ConceptSet(_rows()), k=0.03, memory_gb=2.5e-5, languages=LANGUAGES[::-1])
     _assert_equal(analysis(model, tokenizer, 0), expected)
