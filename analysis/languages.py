@@ -26,7 +26,7 @@ SCRIPTS = {
     "TELUGU": "\u0c00-\u0c7f",
 }
 """Letters and marks of each script, as the inside of a regular expression's brackets."""
-JOINERS = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+JOINERS = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 MARKS = re.compile("[\u0300-\u036f]")
 ARABIC_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
 
@@ -56,7 +56,9 @@ class Language:
 
         Line breaks stay where they are, so that a text of many lines can be folded at once.
         """
-        text = JOINERS.sub("", text).replace("’", "'").casefold()
+        for joiner in JOINERS:
+            text = text.replace(joiner, "")
+        text = text.replace("’", "'").casefold()
         # NFC on Latin text is slow, and only a combining mark can make it necessary there.
         if self.script != "LATIN" or MARKS.search(text):
             text = unicodedata.normalize("NFC", text)
@@ -64,6 +66,8 @@ class Language:
 
     def writes(self, text: str, share: float = 0.6) -> bool:
         """Whether at least `share` of the letters in a text belong to the language's script."""
+        if self.script == "LATIN" and text.isascii():
+            return any(map(str.isalpha, text))
         rest = self._letters.sub("", text)
         own = len(text) - len(rest)
         return own > 0 and own >= share * (own + sum(map(str.isalpha, rest)))

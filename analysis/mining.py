@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,10 @@ CHUNK_TEXTS = 8192
 CHARS_PER_HAN = 3
 # Kept beyond the wanted number, so that near-duplicates can be dropped at the end.
 SPARE = 2
+# No length bin holds more than this share of the negatives; each keeps as many as that.
+BIN_SHARE = 4
+# White space that is not one space between words.
+UNEVEN = re.compile(r"[^\S\n ]|  |^ | $|\n | \n")
 # How far from its own length bin a negative may be taken: a fifth longer or shorter.
 NEAR_BINS = 2
 
@@ -102,7 +107,7 @@ class Miner:
             length = self._bins[len(text)]
             reservoir = tally.negatives.get(length)
             if reservoir is None:
-                reservoir = tally.negatives[length] = Reservoir(SPARE * limits.negatives)
+                reservoir = tally.negatives[length] = Reservoir(-(-SPARE * limits.negatives // BIN_SHARE))
             if rank < reservoir.threshold and self._sound(tally, text):
                 # Near-duplicates are few here; they are dropped when negatives are chosen.
                 reservoir.add(text, rank)
@@ -275,7 +280,10 @@ class _Part:
             while (place := file.tell()) < self.end:
                 lines = file.readlines(min(CHUNK_BYTES, self.end - place))
                 text = b"".join(lines).decode("utf-8", "replace")
-                yield [" ".join(line.split()) for line in text.split("\n") if line and not line.isspace()]
+                if UNEVEN.search(text):
+                    yield [clean for line in text.split("\n") if (clean := " ".join(line.split()))]
+                else:
+                    yield [line for line in text.split("\n") if line]
 
 
 def _parts(language: str, path: Path) -> list[_Part]:

@@ -76,7 +76,9 @@ class Matcher:
                         patterns[stem].append(pattern)
         self._automaton = ahocorasick.Automaton()
         for stem, found in patterns.items():
-            self._automaton.add_word(stem, (len(stem), tuple(found)))
+            prefixed = any(pattern.prefixes != NO_AFFIX for pattern in found)
+            suffixed = any(pattern.suffixes != NO_AFFIX for pattern in found)
+            self._automaton.add_word(stem, (len(stem), prefixed, suffixed, tuple(found)))
         self._empty = not patterns
         if not self._empty:
             self._automaton.make_automaton()
@@ -98,26 +100,34 @@ class Matcher:
         """Words of the lexicon in a text that `language.fold` has been applied to, before exclusions are weighed."""
         if self._empty:
             return
-        spaced, is_word = self.language.spaced, self._word
-        for last, (length, patterns) in self._automaton.iter(folded):
+        spaced, is_word, length_of_all = self.language.spaced, self._word, len(folded)
+        for last, (length, prefixed, suffixed, patterns) in self._automaton.iter(folded):
             start, end = last + 1 - length, last + 1
             before = after = ""
             if spaced:
+                # Most strings found are parts of other words: those go first, and fast.
                 word_start, word_end = start, end
-                while word_start and is_word[folded[word_start - 1]]:
+                if start and is_word[folded[start - 1]]:
+                    if not prefixed:
+                        continue
                     word_start -= 1
-                before = folded[word_start:start]
-                if before and all(before not in pattern.prefixes for pattern in patterns):
-                    continue
-                while word_end < len(folded) and is_word[folded[word_end]]:
+                    while word_start and is_word[folded[word_start - 1]]:
+                        word_start -= 1
+                    before = folded[word_start:start]
+                if end < length_of_all and is_word[folded[end]]:
+                    if not suffixed:
+                        continue
                     word_end += 1
-                after = folded[end:word_end]
+                    while word_end < length_of_all and is_word[folded[word_end]]:
+                        word_end += 1
+                    after = folded[end:word_end]
                 start, end = word_start, word_end
             for pattern in patterns:
                 if before in pattern.prefixes and (
                     pattern.suffixes is None or (after in pattern.suffixes and (after or pattern.bare))
                 ):
-                    yield Hit(start, end, pattern.concept, pattern.role, pattern.written, 2 * length + pattern.exact)
+                    detail = 2 * length + pattern.exact
+                    yield Hit(start, end, pattern.concept, pattern.role, pattern.written, detail)
 
     def find(self, text: str) -> list[Hit]:
         """What counts in one text: not what stands within an exclusion of its concept or within a longer form."""
