@@ -122,10 +122,6 @@ def _quiet_start() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     for name in ("httpx", "urllib3", "filelock", "fsspec", "huggingface_hub", "torch", "wandb", "jsonargparse"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        library = logging.getLogger(name)
-        library.setLevel(logging.WARNING)
-        library.handlers.clear()  # it would print what it passes on to ours a second time
     for chatter in (
         ".*LightningCLI's args parameter.*",
         ".*does not have many workers.*",

@@ -93,6 +93,10 @@ def pretrain(arguments: Sequence[str]) -> int:
     """Run `babelscope pretrain` with command-line arguments; returns the exit status."""
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        library = logging.getLogger(name)
+        library.setLevel(logging.WARNING)
+        library.handlers.clear()  # it would print what it passes on to ours a second time
     cli = PretrainCLI(
         Pretraining,
         TokenBlocks,

@@ -51,6 +51,7 @@ class RunWandbLogger(WandbLogger):
             resume="allow",
             settings=wandb.Settings(console="off", silent=True, init_timeout=60),
         )
+        self._wandb_init.pop("anonymous", None)  # Lightning still passes it, and W&B warns of it
 
     def adopt_run(self, run_id: str, folder: str) -> None:
         """Take the run's own id and folder where the configuration named none."""

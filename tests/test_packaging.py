@@ -1,0 +1,101 @@
+"""The house: what is installed, who may import whom, and that every configuration runs."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = ("model", "training", "analysis")
+
+
+def tracked(*patterns):
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout: the files that belong to the project are unknown")
+    return {line for line in done.stdout.splitlines() if (ROOT / line).exists()}
+
+
+def test_every_folder_with_python_files_is_listed_as_a_package():
+    packages = {
+        ".".join(["babelscope", *Path(name).parent.parts]) for name in tracked("*.py") if name.split("/")[0] in FOLDERS
+    }
+    assert packages | {"babelscope"} == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_the_root_holds_no_other_module():
+    assert {name for name in tracked("*.py") if "/" not in name} == {"__init__.py"}
+
+
+def test_the_wheel_holds_exactly_the_tracked_files(tmp_path):
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]
+    available = subprocess.run([sys.executable, "-c", "import setuptools"], capture_output=True, check=False)
+    if available.returncode:
+        words.remove("--no-build-isolation")
+    subprocess.run(words, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    code = {name for name in tracked("*.py") if name == "__init__.py" or name.split("/")[0] in FOLDERS}
+    data = tracked("configs/*.yaml", "configs/*/*.yaml", "py.typed")
+    assert held == {f"babelscope/{name}" for name in code | data}
+
+
+def imports(path):
+    """Absolute dotted names that a file imports; relative ones resolved below babelscope."""
+    package = ("babelscope", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            yield ".".join([*base, *([node.module] if node.module else [])])
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("analysis", ("lightning", "wandb", "babelscope.training")),
+        ("model", ("lightning", "wandb", "babelscope.training", "babelscope.analysis")),
+    ],
+)
+def test_who_may_import_whom(folder, forbidden):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        wrong = [name for name in imports(path) if name.startswith(forbidden)]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_the_import_rule_sees_relative_imports():
+    names = set(imports(ROOT / "training" / "callbacks" / "base.py"))
+    assert {"babelscope.analysis.findings", "babelscope.training.schedule", "lightning.pytorch"} <= names
+
+
+def test_analysis_and_model_load_without_lightning():
+    code = "import sys, babelscope.model, babelscope.analysis.experts, babelscope.analysis.overlap; " + (
+        "sys.exit(any(name.split('.')[0] in ('lightning', 'wandb') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_readme_knows_every_file():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = [name for name in tracked("*.py", "slurm/*", "configs/*.yaml") if not name.endswith("__init__.py")]
+    listed = [name for name in names if not name.startswith("tests/")]
+    missing = [name for name in listed if Path(name).name not in readme]
+    assert not missing, f"README's list of files lacks {missing}"
+
+
+def test_versions_are_pinned_for_every_dependency():
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
+    extras = PROJECT["project"]["optional-dependencies"]["dev"]
+    for requirement in PROJECT["project"]["dependencies"] + extras:
+        name = requirement.split("[")[0].split(">")[0].split("<")[0].split("=")[0].strip().lower()
+        assert name in pinned, f"{name} has no version in constraints.txt"
