@@ -16,6 +16,7 @@ from .figures_curves import (
     metric_curves,
     overlap_curves,
     probe_curves,
+    tokens_curves,
     training_curves,
     transfer_curves,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "probe_profile",
     "recall",
     "shared_layers",
+    "tokens_curves",
     "training_curves",
     "transfer_curves",
 ]

@@ -153,10 +153,20 @@ def metric_curves(rows: pa.Table, analysis: str, metric: str, languages: Sequenc
     """Any metric over steps: a curve per language if it has languages, and one for the rows without."""
     table = require(rows, analysis, metric)
     label = metric.replace("_", " ")
-    of_languages = series_by(only(table, language=...), "language")
-    rest = series_by(only(table, language=None)).get(())
+    of_languages = {key: thinned(s, position)[0] for key, s in series_by(only(table, language=...), "language").items()}
+    rest = {key: thinned(s, position)[0] for key, s in series_by(only(table, language=None)).items()}.get(())
     name = "all languages" if of_languages else label
     return _language_lines(of_languages, rest, languages or languages_of(rows), y=label, value=metric, mean_name=name)
+
+
+def tokens_curves(rows: pa.Table, languages: Sequence[str] | None = None) -> go.Figure:
+    """Training tokens of each language seen so far."""
+    found = series_by(only(require(rows, "training", "tokens_seen"), language=...), "language")
+    # A count that only grows: the highest of neighbouring steps is that of the last of them.
+    curves = {key: thinned(series, position)[2] for key, series in found.items()}
+    return _language_lines(
+        curves, None, languages or languages_of(rows), y="tokens", value="tokens_seen", mean_name="", markers=False
+    )
 
 
 def probe_curves(rows: pa.Table | Runs) -> go.Figure:
@@ -201,12 +211,14 @@ def _language_lines(
     value: str,
     mean_name: str,
     yaxis: Mapping[str, Any] | None = None,
+    markers: bool = True,
 ) -> go.Figure:
     """A curve per language, by `(language,)`, each in its colour, and one for all of them in ink."""
     styles = language_styles(languages)
     drawing = sketch(y, yaxis=yaxis)
     for (language,), curve in series.items():
-        add_line(drawing, language, curve, {"language": language}, value=value, width=1.6, **styles[language])
+        style = {**styles[language], "markers": markers}
+        add_line(drawing, language, curve, {"language": language}, value=value, width=1.6, **style)
     if mean is not None:
         add_line(drawing, mean_name, mean, {"language": ""}, value=value, width=3, markers=False)
     return finish_steps(drawing)

@@ -54,7 +54,7 @@ def language_matrix(
     table = require(rows, "experts", metric)
     pairs = {key: value for key, value in keyed(table, step, "language", "other_language").items() if None not in key}
     names = languages_of(table)
-    cells = [[pairs.get((row, column), pairs.get((column, row))) for column in names] for row in names]
+    cells = [[_rounded(pairs.get((row, column), pairs.get((column, row)))) for column in names] for row in names]
     label = metric.removesuffix("_mean").replace("_", " ")
     drawing = _square(len(names), colour_axis(*bounds, title=label, scale=scale))
     add_map(
@@ -71,7 +71,10 @@ def confusion(rows: pa.Table, step: int, layer: int | None = None) -> go.Figure:
     pairs = keyed(chosen, step, "language", "other_language")
     names = languages_of(table)
     sums = {row: sum(pairs.get((row, column), 0.0) for column in names) for row in names}
-    cells = [[pairs.get((row, column), 0.0) / sums[row] if sums[row] else None for column in names] for row in names]
+    cells = [
+        [_rounded(pairs.get((row, column), 0.0) / sums[row]) if sums[row] else None for column in names]
+        for row in names
+    ]
     drawing = _square(len(names), colour_axis(0, 1, title="share of tokens"), x="predicted", y="true")
     identity = {**point(table, step), "layer": "all" if layer is None else layer}
     add_map(
@@ -125,6 +128,11 @@ def _layer_values(table: pa.Table) -> dict[tuple[int, int], float]:
     """Mean value by (layer, step)."""
     means = only(table, layer=...).group_by(["layer", "step"]).aggregate([("value", "mean")])
     return {(row["layer"], row["step"]): row["value_mean"] for row in means.to_pylist()}
+
+
+def _rounded(value: float | None) -> float | None:
+    """To 1e-5, below what any share or AP is known to; a page holds tens of thousands of them."""
+    return None if value is None else round(value, 5)
 
 
 def _square(count: int, coloraxis: Mapping[str, Any], x: str = "", y: str = "") -> Sketch:

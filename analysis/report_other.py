@@ -76,7 +76,7 @@ def machine_section(runs: Runs) -> Section | None:
     found += panels(
         "Tokens of each language",
         "Tokens seen so far: the mixture as it was drawn.",
-        per_run(runs, lambda rows: figures.metric_curves(rows, "training", "tokens_seen", languages_of(runs)), "training",
+        per_run(runs, lambda rows: figures.tokens_curves(rows, languages_of(runs)), "training",
                 "tokens_seen"),
         "Run", size="third",
     )  # fmt: skip

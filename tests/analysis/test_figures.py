@@ -160,7 +160,7 @@ def test_matrix_fills_both_cells_of_a_symmetric_pair_and_keeps_directions_apart(
         (found,) = matching(
             rows, metric="transfer_ap_mean", step=512, language=names[row], other_language=names[column]
         )
-        assert transfer.z[row][column] == pytest.approx(found["value"])
+        assert transfer.z[row][column] == pytest.approx(found["value"], abs=1e-5)
     assert transfer.z[0][1] != transfer.z[1][0]
 
 
@@ -244,6 +244,14 @@ def test_every_figure_survives_json_and_knows_its_data(rows, name):
         assert part["meta"].get("band") or "id" in part["meta"]
         if "steps" in part["meta"]:
             assert len(part["meta"]["steps"]) == len(part["meta"]["tokens"]) == len(part["x"])
+
+
+def test_tokens_of_each_language_end_at_the_last_count(rows):
+    found = {row["language"]: row["value"] for row in matching(rows, metric="tokens_seen", step=512)}
+    assert len(found) == 4
+    for line in figures.tokens_curves(rows).data:
+        assert len(line.x) <= 200
+        assert line.y[-1] == found[line.name]
 
 
 def test_names_are_shown_letter_for_letter():
