@@ -1,8 +1,6 @@
 """Mines a corpus for sentences that show a concept and, matched in length, sentences that show none."""
 
 import math
-import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +15,9 @@ from .concepts import ConceptSet, Row
 from .lexicon import Lexicon
 from .mining_report import MiningReport
 from .reservoirs import NearDuplicates, Reservoir, priority, signature, tokens
+from .text_parts import TextPart, text_parts
 from .word_forms import Hit, Matcher, concepts_of
 
-CHUNK_BYTES = 1 << 20
-PART_BYTES = 16 << 20
 CHUNK_TEXTS = 8192
 # One Chinese character says about as much as three letters.
 CHARS_PER_HAN = 3
@@ -28,8 +25,6 @@ CHARS_PER_HAN = 3
 SPARE = 2
 # No length bin holds more than this share of the negatives; each keeps as many as that.
 BIN_SHARE = 4
-# White space that is not one space between words.
-UNEVEN = re.compile(r"[^\S\n ]|  |^ | $|\n | \n")
 # How far from its own length bin a negative may be taken: a fifth longer or shorter.
 NEAR_BINS = 2
 
@@ -218,7 +213,7 @@ def mine(
     miners = {language: Miner(lexicon, language, limits) for language in sorted(corpus)}
     tallies = {language: Tally() for language in miners}
 
-    parts = [part for language in sorted(paths) for part in _parts(language, paths[language])]
+    parts = [part for language in sorted(paths) for part in text_parts(language, paths[language])]
     total = sum(part.end - part.start for part in parts)
     with tqdm(total=total, unit="B", unit_scale=True, disable=not progress, desc="mining") as bar:
         for part, tally in _mined(parts, lexicon, limits, num_proc):
@@ -262,43 +257,14 @@ def _chosen(
     return MiningResult(ConceptSet(rows, where="mined sentences"), report)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Bytes of a file: the lines that begin at or after `start` and before `end`."""
-
-    language: str
-    path: Path
-    start: int
-    end: int
-
-    def chunks(self) -> Iterator[list[str]]:
-        """Its lines, some at a time."""
-        with self.path.open("rb") as file:
-            if self.start:
-                file.seek(self.start - 1)
-                file.readline()
-            while (place := file.tell()) < self.end:
-                lines = file.readlines(min(CHUNK_BYTES, self.end - place))
-                text = b"".join(lines).decode("utf-8", "replace")
-                if UNEVEN.search(text):
-                    yield [clean for line in text.split("\n") if (clean := " ".join(line.split()))]
-                else:
-                    yield [line for line in text.split("\n") if line]
-
-
-def _parts(language: str, path: Path) -> list[_Part]:
-    size = os.path.getsize(path)
-    return [_Part(language, path, start, min(start + PART_BYTES, size)) for start in range(0, size, PART_BYTES)]
-
-
-def _mine_part(part: _Part, lexicon: Lexicon, limits: Limits) -> Tally:
+def _mine_part(part: TextPart, lexicon: Lexicon, limits: Limits) -> Tally:
     miner, tally = Miner(lexicon, part.language, limits), Tally()
     for chunk in part.chunks():
         miner.add(tally, chunk)
     return tally
 
 
-def _mined(parts: list[_Part], lexicon: Lexicon, limits: Limits, num_proc: int) -> Iterator[tuple[_Part, Tally]]:
+def _mined(parts: list[TextPart], lexicon: Lexicon, limits: Limits, num_proc: int) -> Iterator[tuple[TextPart, Tally]]:
     if num_proc == 1 or len(parts) < 2:
         yield from ((part, _mine_part(part, lexicon, limits)) for part in parts)
         return

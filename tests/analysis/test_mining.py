@@ -110,8 +110,8 @@ def test_files_in_parts_and_processes_give_the_same(tmp_path, monkeypatch):
     corpus = {language: tmp_path / f"{language}.txt" for language in ("en", "fr")}
     whole = mine(corpus, LEXICON, per_concept=30, negatives=80)
     assert mine(corpus, LEXICON, per_concept=30, negatives=80, num_proc=2).concept_set == whole.concept_set
-    monkeypatch.setattr("babelscope.analysis.mining.PART_BYTES", 1000)
-    monkeypatch.setattr("babelscope.analysis.mining.CHUNK_BYTES", 150)
+    monkeypatch.setattr("babelscope.analysis.text_parts.PART_BYTES", 1000)
+    monkeypatch.setattr("babelscope.analysis.text_parts.CHUNK_BYTES", 150)
     parts = mine(corpus, LEXICON, per_concept=30, negatives=80)
     assert parts.concept_set == whole.concept_set
     assert parts.report.counts["en"]["texts"] == len(texts)
