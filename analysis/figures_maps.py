@@ -91,7 +91,7 @@ def recall(rows: pa.Table, step: int, bounds: Bounds = (0, 1)) -> go.Figure:
     names, layers = languages_of(table), values_of(table, "layer")
     drawing = sketch(
         "", "layer", height=max(300, 170 + 21 * len(names)), coloraxis=colour_axis(*bounds, title="recall"),
-        xaxis={"type": "category", "showgrid": False},
+        xaxis={"type": "category", "showgrid": False, "dtick": -(-len(layers) // 14)},
         yaxis={"type": "category", "showgrid": False, "autorange": "reversed", "dtick": 1},
     )  # fmt: skip
     cells = [[values.get((name, layer)) for layer in layers] for name in names]

@@ -26,7 +26,7 @@ def experts_section(runs: Runs) -> Section | None:
         )  # fmt: skip
     found += panels(
         "Which languages share",
-        "Mean overlap of each language with the others. The dark line is the mean of all pairs; compare "
+        "Mean overlap of each language with the others. The thick line is the mean of all pairs; compare "
         "with the control and chance in the figure above.",
         per_run(runs, lambda rows: figures.language_overlap_curves(rows, languages), "experts", "overlap_mean"), "Run",
     )  # fmt: skip
@@ -38,7 +38,7 @@ def experts_section(runs: Runs) -> Section | None:
     )  # fmt: skip
     found += panels(
         "In how many languages an expert serves",
-        "Share of the experts that serve a concept in exactly one language, in two, and so on; deeper is "
+        "Share of the experts that serve a concept in exactly one language, in two, and so on; further along the scale is "
         "more. If nothing is shared beyond chance, nearly all serve one.",
         per_run(runs, figures.languages_per_expert, "experts", "shared_by_01"), "Run",
     )  # fmt: skip

@@ -102,8 +102,15 @@ const sized = new ResizeObserver(() => {
 });
 panels.forEach(panel => sized.observe(panel.plot));
 dark.addEventListener("change", redraw);
-addEventListener("beforeprint", () => { state.printing = true; panels.forEach(start); redraw(); });
-addEventListener("afterprint", () => { state.printing = false; redraw(); });
+/* Figures are drawn for the width of paper before the page is laid out on it. */
+const printing = on => {
+  state.printing = on;
+  document.body.classList.toggle("paper", on);
+  panels.forEach(start);
+  redraw();
+};
+addEventListener("beforeprint", () => printing(true));
+addEventListener("afterprint", () => printing(false));
 
 for (const group of document.querySelectorAll("[data-axis]")) {
   const buttons = [...group.querySelectorAll("button")];

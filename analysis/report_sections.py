@@ -92,7 +92,7 @@ def probe_section(runs: Runs) -> Section | None:
     low = extremes(runs, "probe", "recall")[0]
     found += panels(
         "Recall of each language",
-        "Share of a language's test tokens that the probe recognises, by layer. Pale rows are languages "
+        "Share of a language's test tokens that the probe recognises, by layer. Rows low on the scale are languages "
         "that get lost among the others; chance is one over the number of languages.",
         per_run(
             runs,
@@ -103,7 +103,7 @@ def probe_section(runs: Runs) -> Section | None:
     found += panels(
         "Which languages are taken for which",
         "A row is the true language, a column the probe's guess; rows sum to 1. By chance every cell "
-        "would be one over the number of languages. Bright cells off the diagonal are languages whose "
+        "would be one over the number of languages. Cells that stand out off the diagonal are languages whose "
         "hidden states resemble each other.",
         per_run(runs, _confusions, "probe", "confusion"), "Run", "Layers", "Step",
     )  # fmt: skip

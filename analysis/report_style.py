@@ -2,9 +2,9 @@
 
 STYLE = """
 :root {
-  color-scheme: light dark;
-  --page: #faf9f6; --card: #ffffff; --ink: #1f2830; --quiet: #5a6670; --line: #e4e2db; --accent: #0b66b0;
-  --accent-soft: #e6f0f8; --warn: #8a4b00; --warn-soft: #fdf3e3; --shadow: 0 1px 2px rgb(31 40 48 / 5%);
+  color-scheme: light dark; --page: #faf9f6; --card: #ffffff; --ink: #1f2830; --quiet: #5a6670; --line: #e4e2db;
+  --accent: #0b66b0; --accent-soft: #e6f0f8; --warn: #8a4b00; --warn-soft: #fdf3e3;
+  --shadow: 0 1px 2px rgb(31 40 48 / 5%);
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -27,8 +27,8 @@ header.top { padding-top: clamp(1.75rem, 5vw, 3.5rem); }
   text-transform: uppercase;
 }
 h1 {
-  margin: .25rem 0 .6rem; font-size: clamp(1.7rem, 4.5vw, 2.7rem); line-height: 1.12; letter-spacing:
-  -.02em; font-weight: 680; overflow-wrap: anywhere;
+  margin: .25rem 0 .6rem; font-size: clamp(1.7rem, 4.5vw, 2.7rem); line-height: 1.12; letter-spacing: -.02em;
+  font-weight: 680; overflow-wrap: anywhere;
 }
 .lede { margin: 0; max-width: 46rem; font-size: 1.08rem; color: var(--quiet); }
 h2 { margin: 0; font-size: 1.5rem; letter-spacing: -.012em; line-height: 1.25; font-weight: 650; }
@@ -40,10 +40,11 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .facts dt { color: var(--quiet); }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .notice {
-  margin: 1.5rem 0 0; padding: .8rem 1.1rem; border-left: 4px solid var(--warn); border-radius: 0 10px 10px
-  0; background: var(--warn-soft); max-width: 60rem;
+  margin: 1.5rem 0 0; padding: .8rem 1.1rem; border-left: 4px solid var(--warn); border-radius: 0 10px 10px 0;
+  background: var(--warn-soft); max-width: 60rem;
 }
-.notice p { margin: 0; } .notice p + p { margin-top: .5rem; }
+.notice p { margin: 0; }
+.notice p + p { margin-top: .5rem; }
 .keys {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15.5rem), 1fr)); gap: 1rem;
   margin: 1.6rem 0 0;
@@ -58,8 +59,8 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
   display: flex; align-items: center; justify-content: space-between; gap: .8rem; margin: .1rem 0 .2rem;
 }
 .key .number b {
-  font-size: 2rem; line-height: 1.15; font-weight: 660; letter-spacing: -.02em; font-variant-numeric:
-  tabular-nums; white-space: nowrap;
+  font-size: 2rem; line-height: 1.15; font-weight: 660; letter-spacing: -.02em;
+  font-variant-numeric: tabular-nums; white-space: nowrap;
 }
 .key p { margin: 0; font-size: .9rem; line-height: 1.45; color: var(--quiet); }
 .key .of { margin-top: .7rem; padding-top: .6rem; border-top: 1px solid var(--line); }
@@ -68,8 +69,8 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .key .of .number b { font-size: 1.5rem; }
 .spark { width: 7rem; height: 1.75rem; flex: 0 1 7rem; min-width: 3rem; }
 .spark polyline {
-  fill: none; stroke: var(--accent); stroke-width: 1.6; stroke-linejoin: round; vector-effect:
-  non-scaling-stroke;
+  fill: none; stroke: var(--accent); stroke-width: 1.6; stroke-linejoin: round;
+  vector-effect: non-scaling-stroke;
 }
 .spark circle { fill: var(--accent); }
 .bar {
@@ -77,8 +78,8 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
   background: color-mix(in srgb, var(--page) 92%, transparent); backdrop-filter: blur(8px);
 }
 .bar > div {
-  max-width: 1200px; margin: 0 auto; padding: .5rem clamp(1rem, 3vw, 2.25rem); display: flex; gap: .5rem
-  1.2rem; align-items: center; justify-content: space-between; flex-wrap: wrap;
+  max-width: 1200px; margin: 0 auto; padding: .5rem clamp(1rem, 3vw, 2.25rem); display: flex; gap: .5rem 1.2rem;
+  align-items: center; justify-content: space-between; flex-wrap: wrap;
 }
 .bar nav { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .93rem; }
 .bar nav a { color: var(--ink); text-decoration: none; padding: .2rem 0; }
@@ -112,24 +113,24 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .slider input { flex: 1 1 6rem; min-width: 4rem; accent-color: var(--accent); }
 .slider output { flex: 0 0 auto; min-width: 11.5em; font-variant-numeric: tabular-nums; }
 .play {
-  flex: 0 0 auto; width: 2rem; height: 2rem; border-radius: 50%; border: 1px solid var(--line); background:
-  var(--card); color: var(--accent); font-size: .72rem; line-height: 1; cursor: pointer;
+  flex: 0 0 auto; width: 2rem; height: 2rem; border-radius: 50%; border: 1px solid var(--line);
+  background: var(--card); color: var(--accent); font-size: .72rem; line-height: 1; cursor: pointer;
 }
 .plot { position: relative; flex: 1 0 auto; width: 100%; min-width: 0; overflow: hidden; }
 .canvas { position: absolute; inset: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem .35rem; margin: .35rem 0 .2rem; }
 .legend button {
-  display: inline-flex; align-items: center; gap: .4rem; padding: .14rem .5rem; border: 1px solid
-  transparent; border-radius: 999px; background: none; color: var(--ink); font: inherit; font-size: .84rem;
-  cursor: pointer; max-width: 100%; text-align: start;
+  display: inline-flex; align-items: center; gap: .4rem; padding: .14rem .5rem; border: 1px solid transparent;
+  border-radius: 999px; background: none; color: var(--ink); font: inherit; font-size: .84rem; cursor: pointer;
+  max-width: 100%; text-align: start;
 }
 .legend button:hover { border-color: var(--line); background: var(--page); }
 .legend button[aria-pressed=false] { opacity: .42; text-decoration: line-through; }
 .legend svg { width: 22px; height: 10px; flex: none; }
 .legend bdi { overflow-wrap: anywhere; }
 .tools {
-  display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: flex-start; margin-top: auto; padding-top:
-  .5rem; font-size: .86rem;
+  display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: flex-start; margin-top: auto;
+  padding-top: .5rem; font-size: .86rem;
 }
 .tools > button {
   border: 1px solid var(--line); border-radius: 8px; background: none; color: var(--accent); font: inherit;
@@ -146,36 +147,38 @@ table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabu
 th, td { padding: .22rem .6rem; text-align: end; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { position: sticky; top: 0; background: var(--card); font-weight: 600; }
 tbody th { text-align: start; font-weight: 500; }
-.mind li { margin: .35rem 0; max-width: 60rem; } .mind ul { padding-inline-start: 1.2rem; margin: .5rem 0 0; }
+.mind li { margin: .35rem 0; max-width: 60rem; }
+.mind ul { padding-inline-start: 1.2rem; margin: .5rem 0 0; }
 .mind .where { color: var(--quiet); font-size: .88rem; }
 .config {
-  margin-top: .8rem; border: 1px solid var(--line); border-radius: 12px; background: var(--card); padding:
-  .7rem 1rem;
+  margin-top: .8rem; border: 1px solid var(--line); border-radius: 12px; background: var(--card);
+  padding: .7rem 1rem;
 }
 .config pre {
-  margin: .7rem 0 .2rem; overflow: auto; max-height: 32rem; font: .82rem/1.5 ui-monospace, "SF Mono", Menlo,
-  Consolas, "DejaVu Sans Mono", monospace;
+  margin: .7rem 0 .2rem; overflow: auto; max-height: 32rem;
+  font: .82rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
 code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 footer { margin-top: 3.5rem; padding-bottom: 2.5rem; color: var(--quiet); font-size: .88rem; }
 @media (max-width: 900px) { .panel, .panel.third { grid-column: 1 / -1; } }
 @media (max-width: 620px) {
-  .bar nav { display: none; } .bar > div { justify-content: center; }
-  .panel {
-    padding: .9rem .85rem .7rem; } .slider { flex-wrap: wrap; } .slider input { flex: 1 1 10rem; } .slider
-    output { flex: 1 0 100%;
-  }
+  .bar nav { display: none; }
+  .bar > div { justify-content: center; }
+  .panel { padding: .9rem .85rem .7rem; }
+  .slider { flex-wrap: wrap; }
+  .slider input { flex: 1 1 10rem; }
+  .slider output { flex: 1 0 100%; }
   section { margin-top: 2.4rem; }
 }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
+.paper header.top, .paper main, .paper footer { max-width: 680px; margin: 0; padding: 0; }
+.paper .grid { display: block; }
+.paper .bar, .paper .tools, .paper .play { display: none; }
+.paper .panel, .paper .key { break-inside: avoid; margin-bottom: 1rem; box-shadow: none; }
 @media print {
   :root {
-    --page: #fff; --card: #fff; --ink: #111; --quiet: #444; --line: #ccc; --accent: #0b66b0; --warn:
-    #8a4b00; --warn-soft: #fff;
-  }
-  .bar, .tools, .play {
-    display: none; } .grid { display: block; } .panel, .key { break-inside: avoid; margin-bottom: 1rem;
-    box-shadow: none;
+    --page: #fff; --card: #fff; --ink: #111; --quiet: #444; --line: #ccc; --accent: #0b66b0;
+    --accent-soft: #fff; --warn: #8a4b00; --warn-soft: #fff;
   }
   body { font-size: 12px; }
 }

@@ -300,7 +300,12 @@ def test_every_control_has_a_name(browser):
 def test_paper_gets_every_figure_in_light(browser):
     browser.run("dispatchEvent(new Event('beforeprint'));")
     assert browser.run("return document.querySelectorAll('.canvas.js-plotly-plot').length;") == len(titles(browser))
+    widths = browser.run(
+        "return [...document.querySelectorAll('svg.main-svg')].map(one => one.getBoundingClientRect().right);"
+    )
+    assert max(widths) <= 680
     browser.run("dispatchEvent(new Event('afterprint'));")
+    assert browser.run("return document.querySelector('svg.main-svg').getBoundingClientRect().right;") > 400
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser):
