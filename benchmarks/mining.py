@@ -1,6 +1,6 @@
 """Mining against plain `grep -F -f` with the same words over the same text, in one run.
 
-    python benchmarks/mining.py --corpus '../shared/corpus/{language}.txt' [--concepts 200] [--repeats 3] [--num-proc 1]
+    python benchmarks/mining.py --corpus 'text/{language}.txt' [--concepts 200] [--repeats 3] [--num-proc 1]
 
 The lexicon that ships is filled up to `--concepts` with as many forms per concept, drawn from the words of the text, so
 that both search for the whole vocabulary of the later lexicon in one pass. grep finds lines and stops there; the miner

@@ -112,7 +112,10 @@ def pretrain(arguments: Sequence[str]) -> int:
     trainer: pl.Trainer = cli.trainer
     if trainer.is_global_zero:
         run.path.mkdir(parents=True, exist_ok=True)
-        write_text(run.config, yaml.safe_dump(_comparable(cli.config.as_dict()), sort_keys=False, allow_unicode=True))
+        config = _comparable(cli.config.as_dict())
+        write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        for logger in trainer.loggers:
+            logger.log_hyperparams({key: config[key] for key in ("run", "data", "trainer", "checkpoints")})
         _announce(cli, run)
     began = time.monotonic()
     trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.compute as pc
 import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -32,23 +32,6 @@ def scalars(findings: Findings) -> dict[str, float]:
     return values
 
 
-def figures(analysis: str, step: int, rows: pa.Table) -> dict[str, Any]:
-    """The interactive figures of an analysis over all steps so far; none for analyses that are curves already."""
-    # Imported where it is used: W&B alone needs figures while a model trains.
-    from ..analysis import figures as draw
-
-    if analysis == "probe":
-        return {"probe/layers": draw.probe_heatmap(rows), "probe/curves": draw.probe_curves(rows)}
-    if analysis == "experts":
-        return {
-            "experts/overlap_curves": draw.overlap_curves(rows),
-            "experts/language_pairs": draw.language_matrix(rows, step),
-            "experts/shared_layers": draw.shared_layers(rows),
-            "experts/transfer_curves": draw.transfer_curves(rows),
-        }
-    return {}
-
-
 def log_findings(loggers: Iterable[Logger], findings: Findings, results: str | Path) -> None:
     """Send findings to every logger. What is on disk is complete already: nothing depends on a logger."""
     for logger in loggers:
@@ -59,12 +42,16 @@ def log_findings(loggers: Iterable[Logger], findings: Findings, results: str | P
 
 
 def _log_to_wandb(logger: WandbLogger, findings: Findings, results: str | Path) -> None:
+    # Imported where it is used: W&B alone needs figures while a model trains.
+    from ..analysis.figures import logged_figures
+
     # W&B drops points whose own step goes backwards: an axis of our own keeps all, in whatever order they come.
     try:
         experiment: Any = logger.experiment
         experiment.define_metric(STEP_METRIC, hidden=True)
         experiment.define_metric(f"{findings.analysis}/*", step_metric=STEP_METRIC)
-        drawn = figures(findings.analysis, findings.step, read_rows(results))
+        rows = read_rows(results)
+        drawn = logged_figures(rows.filter(pc.equal(rows["analysis"], findings.analysis)), findings.step)
         pictures = {name: wandb.Plotly(figure) for name, figure in drawn.items()}
         experiment.log({**scalars(findings), **pictures, STEP_METRIC: findings.step})
     except (wandb.Error, OSError) as error:
