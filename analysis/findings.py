@@ -1,7 +1,7 @@
 """What an analysis found: tidy rows, named arrays, and how they lie on disk.
 
 A results file is written to a temporary name and renamed: it is whole or absent, and a second run of the same step
-replaces it. Rows are Parquet, arrays safetensors beside them.
+replaces it. Rows are Parquet, arrays safetensors beside them, texts to be read JSON lines.
 """
 
 import json
@@ -50,6 +50,7 @@ class Findings:
         arrays: named numpy arrays, for what is too large for rows.
         settings: what the numbers depend on besides weights and data, JSON-serialisable.
         warnings: what was left out or done differently, in words.
+        texts: what a model wrote, one JSON-serialisable mapping a text.
     """
 
     analysis: str
@@ -58,6 +59,7 @@ class Findings:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    texts: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def from_rows(
@@ -69,6 +71,7 @@ class Findings:
         arrays: Mapping[str, np.ndarray] | None = None,
         settings: Mapping[str, Any] | None = None,
         warnings: Iterable[str] = (),
+        texts: Iterable[Mapping[str, Any]] = (),
     ) -> "Findings":
         """Build findings from mappings with `metric`, `value` and any of the optional columns.
 
@@ -83,7 +86,7 @@ class Findings:
         columns["step"] = [step] * len(rows)
         columns["analysis"] = [analysis] * len(rows)
         table = pa.table(columns, schema=ROW_SCHEMA)
-        return cls(analysis, step, table, dict(arrays or {}), dict(settings or {}), tuple(warnings))
+        return cls(analysis, step, table, dict(arrays or {}), dict(settings or {}), tuple(warnings), tuple(texts))
 
     def with_tokens(self, tokens: int | None) -> "Findings":
         """The same findings, with the number of training tokens seen filled into every row."""
@@ -104,9 +107,9 @@ def findings_path(results: str | Path, analysis: str, step: int) -> Path:
 
 
 def write_findings(findings: Findings, results: str | Path) -> Path:
-    """Write rows and arrays below `results`, each whole or not at all; returns the path of the rows.
+    """Write rows, arrays and texts below `results`, each whole or not at all; returns the path of the rows.
 
-    The rows come last: where they are, the arrays are as well.
+    The rows come last: where they are, the rest is as well.
     """
     path = findings_path(results, findings.analysis, findings.step)
     meta = json.dumps({"settings": dict(findings.settings), "warnings": list(findings.warnings)}, sort_keys=True)
@@ -117,6 +120,13 @@ def write_findings(findings: Findings, results: str | Path) -> Path:
             save_file(arrays, temporary, metadata={"babelscope": meta})
     else:
         arrays_path.unlink(missing_ok=True)
+    texts_path = path.with_suffix(".texts.jsonl")
+    if findings.texts:
+        lines = (json.dumps(dict(text), ensure_ascii=False) + "\n" for text in findings.texts)
+        with atomic_file(texts_path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(lines)
+    else:
+        texts_path.unlink(missing_ok=True)
     with atomic_file(path) as temporary:
         pq.write_table(findings.table.replace_schema_metadata({"babelscope": meta}), temporary)
     return path
@@ -143,7 +153,17 @@ def read_findings(results: str | Path, analysis: str, step: int) -> Findings:
         arrays,
         meta.get("settings", {}),
         tuple(meta.get("warnings", ())),
+        read_texts(results, analysis, step),
     )
+
+
+def read_texts(results: str | Path, analysis: str, step: int) -> tuple[dict[str, Any], ...]:
+    """The texts of an analysis at a step; none if it has none."""
+    path = findings_path(results, analysis, step).with_suffix(".texts.jsonl")
+    if not path.exists():
+        return ()
+    with path.open(encoding="utf-8") as file:
+        return tuple(json.loads(line) for line in file)
 
 
 def result_steps(results: str | Path, analysis: str) -> list[int]:

@@ -1,0 +1,207 @@
+"""Force concept experts and let the model write, while it trains or over its checkpoints."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import nn
+
+from ...analysis.findings import Findings, findings_path, read_findings, result_steps
+from ...analysis.identification import (
+    ConceptWords,
+    Identifier,
+    KnownWords,
+    LexiconWords,
+    LinguaIdentifier,
+    WordIdentifier,
+)
+from ...analysis.lexicon import SHIPPED, Lexicon
+from ...analysis.steering import SteeringAnalysis
+from ..schedule import StepSchedule
+from ..store import TokenStore
+from ..toy import ToyWorld
+from .base import AnalysisCallback
+from .experts import ExpertNeurons
+
+
+class Steering(AnalysisCallback):
+    """Steers with the experts that `ExpertNeurons` found at the same step; list it before this callback.
+
+    In a run on the toy world, its own lexicon tells languages and concepts; elsewhere lingua and the concept lexicon.
+
+    Args:
+        concepts: concepts to steer; by default all that have experts, which for many concepts takes long.
+        source_languages: languages whose experts are forced; by default all that have any.
+        schedule: optimizer steps at which to look; by default 0 and the powers of two. ExpertNeurons must be due too.
+        seeds: texts of each concept, source language and condition; text s is drawn with seed s.
+        k: number of experts forced; by default all that were found.
+        k_sweep: further numbers of experts to steer with, for example [0, 50, 200]; 0 is the unsteered model.
+        length: tokens of a text at most.
+        temperature: of sampling.
+        top_p: sample from the most probable tokens that have this share of the probability together.
+        mode: set experts to `strength` times their median response, add that to them, or multiply them by `strength`.
+        positions: all, or the last one alone.
+        strength: see mode.
+        random_draws: draws of random units that the texts of that control are dealt out to.
+        seed: of the random units.
+        batch_size: texts of a forward pass.
+        languages: languages that texts are told apart in; by default the run's, else those that have experts.
+        words: word lists of concepts, a YAML file or a folder of them; by default those that come with Babelscope.
+        experts_results: folder of results with the experts; by default those written beside this callback's own.
+        tokenizer: name or folder of the tokenizer; by default the run's own.
+        results: folder for the results; by default the run's own.
+    """
+
+    name = SteeringAnalysis.name
+
+    def __init__(
+        self,
+        concepts: list[str] | None = None,
+        source_languages: list[str] | None = None,
+        schedule: StepSchedule | None = None,
+        seeds: int = 100,
+        k: int | None = None,
+        k_sweep: list[int] | None = None,
+        length: int = 20,
+        temperature: float = 0.8,
+        top_p: float = 0.9,
+        mode: str = "set",
+        positions: str = "all",
+        strength: float = 1.0,
+        random_draws: int = 4,
+        seed: int = 0,
+        batch_size: int = 400,
+        languages: list[str] | None = None,
+        words: str | None = None,
+        experts_results: str | None = None,
+        tokenizer: str | None = None,
+        results: str | None = None,
+    ) -> None:
+        super().__init__(schedule, tokenizer, results)
+        self.languages, self.words, self.experts_results = languages, words, experts_results
+        self._experts_folder = Path(experts_results) if experts_results else None
+        self._step = 0
+        self.settings: dict[str, Any] = {
+            "concepts": concepts,
+            "source_languages": source_languages,
+            "seeds": seeds,
+            "k": k,
+            "k_sweep": tuple(k_sweep or ()),
+            "length": length,
+            "temperature": temperature,
+            "top_p": top_p,
+            "mode": mode,
+            "positions": positions,
+            "strength": strength,
+            "random_draws": random_draws,
+            "seed": seed,
+            "batch_size": batch_size,
+        }
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find out before training begins whether there will be experts at every step that is due."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and self.experts_results is None:
+            callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+            check_experts_come_first(self, callbacks, trainer.max_steps)
+
+    def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
+        """Steer `model` as the checkpoint of `step` and write what was found, texts included, below `results`."""
+        if self.experts_results is None:
+            self._experts_folder = Path(results)
+        self._step = step
+        return super().run(model, tokenizer, step, tokens, results)
+
+    def build(self, model: nn.Module, tokenizer: Any) -> SteeringAnalysis:
+        """The analysis, with what tells languages and concepts apart in this run.
+
+        Raises:
+            ValueError: there are no experts at the step, no way to tell the languages apart, or an argument is out of
+                range.
+        """
+        identifier, words = instruments(self.store, self.languages, self.words, self._languages_with_experts)
+        return SteeringAnalysis(self.experts_at, identifier, words, **self.settings)
+
+    def experts_at(self, step: int) -> Findings:
+        """What `ExpertNeurons` found at a step.
+
+        Raises:
+            ValueError: there is nothing.
+        """
+        assert self._experts_folder is not None, "run() says where results lie"
+        return read_experts(self._experts_folder, step)
+
+    def _languages_with_experts(self) -> Sequence[str]:
+        return self.experts_at(self._step).settings["languages"]
+
+
+def read_experts(results: Path, step: int) -> Findings:
+    """The findings of the expert analysis at a step.
+
+    Raises:
+        ValueError: there are none, with the steps that have any.
+    """
+    if not findings_path(results, ExpertNeurons.name, step).exists():
+        steps = result_steps(results, ExpertNeurons.name)
+        there = f"it has them at {', '.join(map(str, steps))}" if steps else "it has none at all"
+        raise ValueError(
+            f"steering at step {step} needs the experts of that step, and {results} has none ({there}): list "
+            "ExpertNeurons before Steering with a schedule that has this step, or name experts_results"
+        )
+    return read_findings(results, ExpertNeurons.name, step)
+
+
+def check_experts_come_first(steering: Steering, callbacks: Sequence[Any], max_steps: int) -> None:
+    """Whether some `ExpertNeurons` before `steering` is due whenever that is.
+
+    Raises:
+        ValueError: there is none, or the first step at which none is due.
+    """
+    before = [callback for callback in callbacks[: callbacks.index(steering)] if isinstance(callback, ExpertNeurons)]
+    if not before:
+        raise ValueError(
+            "Steering needs the experts that ExpertNeurons finds: list ExpertNeurons before it in trainer.callbacks, "
+            "or name experts_results"
+        )
+    if max_steps > 0:
+        due = {step for callback in before for step in callback.schedule.steps(max_steps)}
+        missing = [step for step in steering.schedule.steps(max_steps) if step not in due]
+        if missing:
+            raise ValueError(
+                f"Steering.schedule is due at step {missing[0]}, where ExpertNeurons is not: give both the same schedule"
+            )
+
+
+def instruments(
+    store: str | None, languages: Sequence[str] | None, words: str | None, languages_of_experts: Any
+) -> tuple[Identifier, ConceptWords]:
+    """What tells languages and concepts in texts: the toy world's own lexicon, or lingua and a concept lexicon.
+
+    Args:
+        store: the run's token store, if any.
+        languages: languages to tell apart; by default those of the store, else `languages_of_experts()`.
+        words: file or folder of a concept lexicon; by default the one that comes with the package.
+
+    Raises:
+        ValueError: a language that cannot be identified, or a lexicon that cannot be read.
+    """
+    opened = None if store is None else TokenStore(store)
+    world = None if opened is None else toy_world(opened)
+    if world is not None:
+        lexicon = world.lexicon()
+        everything = {language: sum(concepts.values(), ()) for language, concepts in lexicon.items()}
+        topics = {
+            language: {concept: forms for concept, forms in concepts.items() if concept != "function"}
+            for language, concepts in lexicon.items()
+        }
+        return WordIdentifier(everything), KnownWords(topics)
+    spoken = languages or (languages_of_experts() if opened is None else opened.languages)
+    return LinguaIdentifier(spoken), LexiconWords(Lexicon.load(words or SHIPPED), spoken)
+
+
+def toy_world(store: TokenStore) -> ToyWorld | None:
+    """The toy world that a store was prepared from, if it was."""
+    sources = store.manifest.get("settings", {}).get("sources", [])
+    settings = next((source["toy"] for source in sources if "toy" in source), None)
+    return None if settings is None else ToyWorld(**settings)
