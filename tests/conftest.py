@@ -21,13 +21,13 @@ def toy_store(tmp_path_factory) -> Path:
     from babelscope.training.toy import ToyWorld
 
     folder = tmp_path_factory.mktemp("store") / "toy"
-    world = ToyWorld(languages=2, topics=3, words=6000, concept_sentences=24)
+    world = ToyWorld(languages=2, topics=3, words=12_000, concept_sentences=24)
     prepare(
         str(folder),
         toy=world,
         tokenizer=TokenizerConfig(algorithm="bpe", vocab_size=320),
         block_length=16,
-        validation_fraction=0.1,
+        validation_fraction=0.2,
         progress=False,
     )
     return folder
@@ -43,6 +43,10 @@ def run_config(toy_store):
             {
                 "class_path": "babelscope.training.callbacks.PerLanguageLoss",
                 "init_args": {"schedule": schedule, "max_tokens": 200, "context": 16},
+            },
+            {
+                "class_path": "babelscope.training.callbacks.LanguageProbe",
+                "init_args": {"schedule": schedule, "tokens_per_language": 60, "seeds": [0], "min_sentences": 20},
             },
             {
                 "class_path": "babelscope.training.callbacks.ExpertNeurons",

@@ -137,7 +137,7 @@ class ResumeStates(StepCallback, Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add every process's random state."""
-        states = [None] * trainer.world_size
+        states: list[Any] = [None] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, random_state())
         else:
@@ -163,7 +163,8 @@ class ResumeStates(StepCallback, Checkpoint):
 
 def random_state() -> dict[str, Any]:
     """Python's, NumPy's and torch's random states in types that load without pickle."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    kind, keys, position, has_gauss, gauss = state
     return {
         "python": random.getstate(),
         "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],

@@ -149,7 +149,8 @@ def changes_since(began: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[lis
     Returns:
         Those that would make another run of it, and those that only change what is watched or how fast it goes.
     """
-    decisive, harmless = [], []
+    decisive: list[str] = []
+    harmless: list[str] = []
     free = ("data.num_workers", "data.micro_batch_size", "data.store", "model.compile", "model.recompute_activations")
     for field, before, after in _differences(began, now):
         if field in ("run", "note"):

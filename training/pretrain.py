@@ -180,8 +180,8 @@ def _plain(value: Any) -> Any:
 def _known_world_size(trainer: dict[str, Any]) -> int | None:
     """Number of processes where the configuration says it in plain numbers."""
     nodes = int(os.environ.get("SLURM_NNODES", trainer.get("num_nodes") or 1))
-    devices = trainer.get("devices")
+    devices = str(trainer.get("devices"))
     if devices == "auto" and trainer.get("accelerator") in ("auto", "gpu", "cuda"):
         count = torch.cuda.device_count()
         return nodes * max(1, count) if count or trainer["accelerator"] == "auto" else None
-    return nodes * int(devices) if str(devices).isdigit() else None
+    return nodes * int(devices) if devices.isdigit() else None

@@ -15,7 +15,7 @@ from babelscope.training.runs import RunFolder
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-ANALYSES = ("validation", "experts")
+ANALYSES = ("validation", "probe", "experts")
 
 
 def weights(run, step):

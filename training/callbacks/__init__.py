@@ -4,5 +4,6 @@ from .base import AnalysisCallback, StepCallback
 from .experts import ExpertNeurons
 from .health import CheckpointHealth
 from .language_loss import PerLanguageLoss
+from .probe import LanguageProbe
 
-__all__ = ["AnalysisCallback", "CheckpointHealth", "ExpertNeurons", "PerLanguageLoss", "StepCallback"]
+__all__ = ["AnalysisCallback", "CheckpointHealth", "ExpertNeurons", "LanguageProbe", "PerLanguageLoss", "StepCallback"]

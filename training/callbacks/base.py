@@ -108,9 +108,9 @@ class AnalysisCallback(StepCallback):
                 f"trainer.strategy={type(trainer.strategy).__name__} splits the weights over processes, and "
                 f"{type(self).__name__} needs them whole: use strategy=ddp, or run babelscope analyze on the checkpoints"
             )
-        datamodule = getattr(trainer, "datamodule", None)
-        if self.store is None and isinstance(getattr(datamodule, "store", None), str):
-            self.store = datamodule.store
+        store = getattr(getattr(trainer, "datamodule", None), "store", None)
+        if self.store is None and isinstance(store, str):
+            self.store = store
         self._tokenizer = self._find_tokenizer(pl_module)
 
     def at_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
