@@ -1,7 +1,8 @@
-"""The command line: `babelscope prepare | pretrain | analyze | report | concepts`."""
+"""The command line: `babelscope prepare | pretrain | analyze | steer | report | concepts`."""
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
   prepare    text -> tokenizer -> token blocks
   pretrain   train the model with callbacks that watch it; --resume goes on where a run stopped
   analyze    the same callbacks over a series of checkpoints: a run's, local ones, or published ones
+  steer      force a concept's experts in one model and read what it then writes
   report     one self-contained HTML page about one or several runs
   concepts   mine and check concept sets
 
@@ -71,9 +73,21 @@ def _pretrain(arguments: list[str]) -> int:
 
 
 def _analyze(arguments: list[str]) -> int:
-    from .sweep import analyze
+    from .sweep import SweepStoppedError, analyze
 
-    analyze(**_parsed("analyze", analyze, arguments))
+    try:
+        analyze(**_parsed("analyze", analyze, arguments))
+    except SweepStoppedError as error:
+        raise StoppedRun(str(error)) from error
+    return 0
+
+
+def _steer(arguments: list[str]) -> int:
+    from .steer_cli import steer
+
+    # --source-language is --source_language.
+    words = [re.sub("^--[a-z-]+", lambda name: "--" + name[0][2:].replace("-", "_"), word) for word in arguments]
+    print(steer(**_parsed("steer", steer, words)))
     return 0
 
 
@@ -100,6 +114,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "pretrain": _pretrain,
     "analyze": _analyze,
+    "steer": _steer,
     "report": _report,
     "concepts": _concepts,
 }

@@ -1,0 +1,152 @@
+"""Shared work: several processes on one folder, each piece of work claimed by one of them.
+
+A claim is a small file that its holder touches while it lives. The claim of a process that died is taken over: at once
+on the same machine, where the process can be looked up; elsewhere when the file has stood still for a while by our own
+clock (machines' clocks differ).
+"""
+
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class Claims:
+    """Claims of one process below a folder.
+
+    Args:
+        folder: where claim files lie; shared by all processes.
+        beat: seconds between two signs of life.
+        stale_after: seconds without one after which a claim is taken over.
+    """
+
+    def __init__(self, folder: Path, beat: float = 10.0, stale_after: float = 60.0) -> None:
+        self.folder, self.beat, self.stale_after = folder, beat, stale_after
+        self.token = secrets.token_hex(8)
+        self._held: dict[str, Path] = {}
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._stop = threading.Event()
+        self._heart = threading.Thread(target=self._live, name="claims", daemon=True)
+
+    def __enter__(self) -> "Claims":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._heart.join()
+        for name in list(self._held):
+            self.release(name)
+
+    def take(self, name: str) -> bool:
+        """Claim a piece of work; False where another living process holds it. Never waits."""
+        path = self.folder / f"{name}.claim"
+        if self._create(path):
+            self._held[name] = path
+            return True
+        held_by = self._stale(name, path)
+        if held_by is None or not self._clear(path, held_by):
+            return False
+        log.warning("Taking over %s: process %s on %s is gone", name, held_by.get("pid"), held_by.get("host"))
+        if self._create(path):
+            self._held[name] = path
+            return True
+        return False
+
+    def release(self, name: str) -> None:
+        """Give a claim back."""
+        path = self._held.pop(name, None)
+        if path is not None and (_read(path) or {}).get("token") == self.token:
+            path.unlink(missing_ok=True)
+
+    def still(self, name: str) -> bool:
+        """Whether a claim of another process has shown no sign of life since `take` first saw it."""
+        path = self.folder / f"{name}.claim"
+        try:
+            return name in self._seen and path.stat().st_mtime_ns == self._seen[name][0]
+        except FileNotFoundError:
+            return False
+
+    def held(self, name: str) -> bool:
+        """Whether anybody holds a claim, living or dead."""
+        return (self.folder / f"{name}.claim").exists()
+
+    def _create(self, path: Path) -> bool:
+        # Linked into place whole: no reader ever sees an empty claim.
+        temporary = path.with_name(f".{path.name}.{self.token}")
+        temporary.write_text(
+            json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "token": self.token}), encoding="utf-8"
+        )
+        try:
+            os.link(temporary, path)
+            return True
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+
+    def _stale(self, name: str, path: Path) -> dict | None:
+        """What a dead process's claim says; None where its holder may live."""
+        claim = _read(path)
+        if claim is None:
+            return None
+        if claim.get("host") == socket.gethostname() and not _alive(int(claim["pid"])):
+            return claim
+        try:
+            beat = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        seen, since = self._seen.get(name, (None, 0.0))
+        if seen != beat:
+            self._seen[name] = (beat, time.monotonic())
+            return None
+        return claim if time.monotonic() - since > self.stale_after else None
+
+    def _clear(self, path: Path, stale: dict) -> bool:
+        """Remove a stale claim, unless another process took it over in the meantime."""
+        aside = path.with_name(f".{path.name}.{self.token}.stale")
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return True
+        try:
+            if (_read(aside) or {}).get("token") == stale.get("token"):
+                return True
+            with suppress(FileExistsError):
+                os.link(aside, path)  # a living claim: put back
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _live(self) -> None:
+        while not self._stop.wait(self.beat):
+            for name, path in list(self._held.items()):
+                try:
+                    os.utime(path)
+                except FileNotFoundError:
+                    log.warning("The claim on %s is gone: another process may do the same work again", name)
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,90 @@
+"""A checkpoint as a causal LM in evaluation mode, whole or not at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from ..model import XGLMForCausalLM
+from ..model.families import Family
+from ..model.sites import use_family
+from .hub import CheckpointMissing
+
+
+def load_model(
+    path: str | Path,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+    family: Family | None = None,
+    sites: tuple[str, ...] = (),
+) -> PreTrainedModel:
+    """Load a checkpoint; XGLM in our class, so that a replay computes what the run computed.
+
+    No code of a repository is ever run, and pickled weights are read as weights only.
+
+    Raises:
+        CheckpointMissing: weights are missing, damaged, or of another shape than the configuration says.
+        ValueError: the architecture needs code of its own, or has no row in the table of families.
+    """
+    path = str(path)
+    config = _read(
+        path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True), "config.json"
+    )
+    kind: Any = XGLMForCausalLM if config.model_type == "xglm" else AutoModelForCausalLM
+    model, report = _read(
+        path,
+        lambda: kind.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            weights_only=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        ),
+        "the weights",
+    )
+    # The library fills what is missing with random numbers.
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise CheckpointMissing(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
+    if family is not None or sites:
+        use_family(model, family, sites)
+    return model.to(device).eval()
+
+
+def load_tokenizer(path: str | Path) -> Any:
+    """The tokenizer at a path or of a repository.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"tokenizer: none can be loaded from {path} ({str(error).strip().splitlines()[0]}): name one with "
+            "tokenizer=NAME_OR_FOLDER, for example that of the final model's repository"
+        ) from error
+
+
+def _read(path: str, load: Callable[[], Any], what: str) -> Any:
+    try:
+        return load()
+    except (OSError, SafetensorError, EOFError, RuntimeError) as error:
+        raise CheckpointMissing(f"{path}: {what} can't be read ({str(error).strip().splitlines()[0]})") from error
+    except UnpicklingError as error:
+        raise CheckpointMissing(
+            f"{path}: its pickled weights hold more than weights, and are not loaded: {str(error).strip().splitlines()[0]}"
+        ) from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{path} needs code of its own repository, which is never run here: only architectures that transformers "
+            "knows can be analysed"
+        ) from error
