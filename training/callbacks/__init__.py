@@ -1,9 +1,20 @@
 """Callbacks that watch a model, in anybody's `lightning.Trainer` whose module holds a Hugging Face causal LM."""
 
+from .alignment import ParallelAlignment
 from .base import AnalysisCallback, StepCallback
 from .experts import ExpertNeurons
 from .health import CheckpointHealth
 from .language_loss import PerLanguageLoss
 from .probe import LanguageProbe
+from .steering import Steering
 
-__all__ = ["AnalysisCallback", "CheckpointHealth", "ExpertNeurons", "LanguageProbe", "PerLanguageLoss", "StepCallback"]
+__all__ = [
+    "AnalysisCallback",
+    "CheckpointHealth",
+    "ExpertNeurons",
+    "LanguageProbe",
+    "ParallelAlignment",
+    "PerLanguageLoss",
+    "Steering",
+    "StepCallback",
+]
