@@ -71,8 +71,8 @@ def test_pretrain_configurations_run(path, tmp_path, toy_store, run_cli):
         settings = callback["init_args"]
         settings["schedule"] = {"start": 0}
         settings.pop("concepts", None)
-        if "tokens_per_language" in settings:
-            settings["tokens_per_language"] = 40
+        if "LanguageProbe" in callback["class_path"]:
+            settings.update(tokens_per_language=40, min_sentences=20)
         if "ExpertNeurons" in callback["class_path"]:
             settings.update(k=5, min_sentences=4)
         if "Steering" in callback["class_path"]:
