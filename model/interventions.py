@@ -93,8 +93,10 @@ def forced(
             here = slice(*np.searchsorted(unit_N, (site.start, site.stop)))
             if here.start == here.stop:
                 continue
-            tensors = (torch.from_numpy(part[here]).to(device) for part in (row_N, unit_N - site.start, value_N))
-            hook = _hook(*tensors, None if rows is None else len(rows), mode, positions)
+            row, unit, value = (
+                torch.from_numpy(part[here]).to(device) for part in (row_N, unit_N - site.start, value_N)
+            )
+            hook = _hook(row, unit, value, None if rows is None else len(rows), mode, positions)
             handles.append(site.module.register_forward_hook(hook))
         yield
     finally:
