@@ -121,8 +121,9 @@ def pretrain(arguments: Sequence[str]) -> int:
     trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
     if any(isinstance(c, ResumeStates) and c.stopped for c in trainer.callbacks):  # type: ignore[attr-defined]
         return EXIT_RESUMABLE
-    log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, time.monotonic() - began, run.path)
-    log.info("Look at it: babelscope report %s", run.path)
+    if trainer.is_global_zero:
+        log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, time.monotonic() - began, run.path)
+        log.info("Look at it: babelscope report %s", run.path)
     return 0
 
 
