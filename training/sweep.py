@@ -215,8 +215,10 @@ class _Work:
                 if self.logger is not None:
                     log_findings([self.logger], findings, self.folder.results)
         finally:
+            large = model is not None and model.num_parameters() > 50_000_000
             del model
-            gc.collect()
+            if large:  # a full collection takes half a second: too long for a toy, nothing beside gigabytes
+                gc.collect()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
