@@ -13,6 +13,7 @@ from ..model import XGLMForCausalLM
 from ..model.families import Family
 from ..model.sites import use_family
 from .hub import CheckpointMissing
+from .runs import CHECKPOINT_FILE, checkpoint_info
 
 
 def load_model(
@@ -35,11 +36,14 @@ def load_model(
         path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True), "config.json"
     )
     kind: Any = XGLMForCausalLM if config.model_type == "xglm" else AutoModelForCausalLM
+    own = Path(path) / CHECKPOINT_FILE
+    attention = checkpoint_info(Path(path)).get("attention") if own.exists() else None
     model, report = _read(
         path,
         lambda: kind.from_pretrained(
             path,
             dtype=getattr(torch, dtype),
+            attn_implementation=attention,
             output_loading_info=True,
             weights_only=True,
             trust_remote_code=False,

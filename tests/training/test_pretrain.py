@@ -179,6 +179,15 @@ def test_a_damaged_state_is_named_and_the_one_before_it_taken(whole_run, tmp_pat
     assert losses(tmp_path / "run") == losses(whole_run)
 
 
+def test_a_replay_uses_the_kernel_of_the_run(tmp_path, run_config, run_cli):
+    from babelscope.training.loading import load_model
+
+    config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=1, model__attention="eager")
+    config["model"]["warmup_steps"] = 1
+    assert run_cli("pretrain", config) == 0
+    assert load_model(RunFolder(tmp_path / "run").checkpoint(1)).config._attn_implementation == "eager"
+
+
 def test_live_and_replay_agree(whole_run, tmp_path, run_config, run_cli):
     callbacks = run_config(tmp_path)["trainer"]["callbacks"]
     config = {"source": str(whole_run), "run": str(tmp_path / "replay"), "callbacks": callbacks, "steps": [0, 2, 8]}
