@@ -1,4 +1,4 @@
-"""The command line: `babelscope prepare | pretrain | analyze | steer | report | concepts`."""
+"""The command line: `babelscope prepare | pretrain | analyze | steer | report | concepts | expertise`."""
 
 import logging
 import os
@@ -19,6 +19,7 @@ USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
   steer      force a concept's experts in one model and read what it then writes
   report     one self-contained HTML page about one or several runs
   concepts   mine and check concept sets
+  expertise  ml-selfcond's expertise.csv of a checkpoint
 
 `babelscope COMMAND --help` lists every setting; `--print_config` prints them as YAML to start from.
 """
@@ -110,6 +111,12 @@ def _concepts(arguments: list[str]) -> int:
     return concepts(arguments)
 
 
+def _expertise(arguments: list[str]) -> int:
+    from .expertise_cli import export_expertise
+
+    return export_expertise(**_parsed("expertise", export_expertise, arguments))
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "pretrain": _pretrain,
@@ -117,6 +124,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "steer": _steer,
     "report": _report,
     "concepts": _concepts,
+    "expertise": _expertise,
 }
 
 

@@ -1,0 +1,85 @@
+"""`babelscope expertise`: ml-selfcond's expertise.csv of a checkpoint, for tools that read it."""
+
+import csv
+import logging
+from pathlib import Path
+
+import torch
+
+from ..analysis.concept_files import CONCEPT_LIST
+from ..analysis.concepts import ConceptSet
+from ..analysis.selfcond_export import write_expertise
+from .errors import raise_if
+from .loading import load_model, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def export_expertise(
+    model: str,
+    concepts: str,
+    output: str,
+    language: str | None = None,
+    tokenizer: str | None = None,
+    pooling: str = "max",
+    special_tokens: bool = True,
+    max_length: int = 128,
+    batch_tokens: int = 4096,
+    memory_gb: float = 2.0,
+    dtype: str = "float32",
+    device: str = "auto",
+) -> int:
+    """Write OUTPUT/<group>/<concept>/expertise/expertise.csv, in ml-selfcond's form, for every concept of a set.
+
+    Args:
+        model: folder of a checkpoint.
+        concepts: ml-selfcond folder with concept_list.csv, or any other concept set.
+        output: folder to write to; ml-selfcond's is RESPONSES/<model>.
+        language: language of the sentences; needed where the concept set has several.
+        tokenizer: name or folder; by default the checkpoint's own.
+        pooling: over a sentence's tokens: max, as in ml-selfcond, mean or last.
+        special_tokens: whether the tokenizer's own tokens count.
+        max_length: tokens of a sentence that are read.
+        batch_tokens: tokens of a forward pass.
+        memory_gb: gigabytes of responses held at a time.
+        dtype: float32 or bfloat16.
+        device: auto, cpu or cuda.
+    """
+    found = ConceptSet.load(concepts)
+    problems = []
+    if language is None and len(found.languages) > 1:
+        problems.append(f"language is not set, and {concepts} has {', '.join(found.languages)}: choose one")
+    if language is not None and language not in found.languages:
+        problems.append(f"language={language}: {concepts} has {', '.join(found.languages)}")
+    if dtype not in ("float32", "bfloat16"):
+        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
+    if not (Path(model) / "config.json").exists():
+        problems.append(f"model={model} holds no config.json: name the folder of a checkpoint")
+    raise_if(problems)
+    target = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    loaded = load_model(model, dtype, target)
+    written = write_expertise(
+        loaded,
+        load_tokenizer(tokenizer or model),
+        found,
+        language or found.languages[0],
+        output,
+        _groups(Path(concepts)),
+        pooling=pooling,
+        special_tokens=special_tokens,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+        memory_gb=memory_gb,
+    )
+    for path in written:
+        log.info("Wrote %s", path)
+    return 0
+
+
+def _groups(folder: Path) -> dict[str, str]:
+    """Group of each concept by concept_list.csv, where there is one."""
+    path = folder / CONCEPT_LIST
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {row["concept"].strip(): row["group"].strip() for row in csv.DictReader(file)}
