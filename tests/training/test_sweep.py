@@ -303,3 +303,22 @@ def test_watching_a_checkpoint_leaves_no_thread_or_file_open(series, tmp_path):
     sweep(series, tmp_path / "run", steps=[1])
     assert threading.active_count() == threads
     assert yaml.safe_load((tmp_path / "run" / "run.json").read_text())["note"].startswith("Analysis of ")
+
+
+def test_live_and_replay_agree_on_health_and_alignment(tmp_path, run_config, run_cli):
+    callbacks = [
+        {"class_path": f"babelscope.training.callbacks.{name}", "init_args": {"schedule": {"at": [1, 3], "start": 0}, **more}}
+        for name, more in (("CheckpointHealth", {"max_tokens": 100}), ("ParallelAlignment", {"permutations": 5}))
+    ]  # fmt: skip
+    config = run_config(tmp_path / "run", trainer__max_steps=3, trainer__callbacks=callbacks, checkpoints__schedule={"at": [1, 3], "start": 0})  # fmt: skip
+    assert run_cli("pretrain", config) == 0
+    assert run_cli("analyze", {"source": str(tmp_path / "run"), "run": str(tmp_path / "replay"), "callbacks": callbacks}) == 0  # fmt: skip
+    for analysis in ("health", "alignment"):
+        assert result_steps(tmp_path / "run" / "results", analysis) == [0, 1, 3]
+        for step in (0, 1, 3):
+            live, again = (read_findings(tmp_path / run / "results", analysis, step) for run in ("run", "replay"))
+            assert live.table.equals(again.table), (analysis, step)
+            assert live.settings == again.settings
+            assert all((live.arrays[name] == again.arrays[name]).all() for name in live.arrays)
+    # Over the run itself there is nothing left to do, and nothing is found to be otherwise.
+    assert run_cli("analyze", {"source": str(tmp_path / "run"), "run": str(tmp_path / "run"), "callbacks": callbacks}) == 0  # fmt: skip
