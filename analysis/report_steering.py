@@ -16,15 +16,16 @@ from .findings import read_texts, result_steps
 from .identification import UNCLEAR
 from .report_drawing import Figures, panels, per_run, section
 from .report_panels import Option, Panel, Section
-from .steering import SteeringAnalysis
 
-NAME = SteeringAnalysis.name
+NAME = "steering"
 CONDITIONS = {
     "steered": "steered", "other_concept": "another concept's experts", "random": "random units", "unsteered": "unsteered",
 }  # fmt: skip
 COLOURS = dict(zip(CONDITIONS, (CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2], QUIET), strict=True))
 TEXTS_SHOWN = 4
 """Of each concept, source language and condition."""
+MOST_GROUPS = 64
+"""Concepts and source languages whose texts are shown; the others' are in the results."""
 
 
 def steering_section(runs: Runs) -> Section | None:
@@ -143,7 +144,7 @@ def sample_texts(results: Path, shown: int = TEXTS_SHOWN) -> str:
     """
     steps = result_steps(results, NAME)
     texts = read_texts(results, NAME, steps[-1]) if steps else ()
-    groups: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     unsteered = [item for item in texts if item["condition"] == "unsteered"][:shown]
     main = max((item["k"] for item in texts if item["condition"] == "random"), default=0)
     for item in texts:
@@ -151,7 +152,7 @@ def sample_texts(results: Path, shown: int = TEXTS_SHOWN) -> str:
             kinds = groups.setdefault((item["concept"], item["source_language"]), {})
             kinds.setdefault(item["condition"], []).append(item)
     parts = []
-    for (concept, language), kinds in sorted(groups.items()):
+    for (concept, language), kinds in sorted(groups.items())[:MOST_GROUPS]:
         kinds["unsteered"] = unsteered
         rows = "".join(
             f"<tr><td>{escape(CONDITIONS[kind])}</td><td>{item['seed']}</td><td>{escape(item['language'])}</td>"
@@ -166,7 +167,8 @@ def sample_texts(results: Path, shown: int = TEXTS_SHOWN) -> str:
         )
     if not parts:
         return ""
-    return f'<section class="texts"><h3>Texts to read, step {steps[-1]:,}</h3>{"".join(parts)}</section>'
+    more = f"<p>{len(groups) - MOST_GROUPS} more are in the results.</p>" if len(groups) > MOST_GROUPS else ""
+    return f'<section class="texts"><h3>Texts to read, step {steps[-1]:,}</h3>{"".join(parts)}{more}</section>'
 
 
 def _visible(written: str) -> str:
