@@ -10,7 +10,7 @@ import torch
 from babelscope.analysis.activations import Units
 from babelscope.analysis.findings import Findings, read_findings, write_findings
 from babelscope.analysis.identification import KnownWords, LexiconWords, LinguaIdentifier, WordIdentifier, said_once
-from babelscope.analysis.lexicon import Lexicon
+from babelscope.analysis.lexicon import Concept, Lexicon
 from babelscope.analysis.steering import SteeringAnalysis
 from babelscope.analysis.steering_conditions import Experts, other_concepts, random_units, stream
 from babelscope.analysis.steering_rows import Text, wilson_interval
@@ -295,14 +295,22 @@ def test_toy_languages_are_identified_as_the_world_does():
 
 
 def test_words_of_a_lexicon_show_their_concept_in_their_language():
-    words = LexiconWords(Lexicon.load(), ["en", "es", "zh", "xx"])
+    forms = {"en": ("water", "waters"), "es": ("agua",), "zh": ("水",)}
+    water = Concept(
+        "water", "the clear liquid", "nature", "concrete", forms, {"en": ("pool",)}, {"en": ("water polo",)}
+    )
+    words = LexiconWords(Lexicon({"water": water}), ["en", "es", "zh", "xx"])
     assert words.warnings == ("words of concepts are not looked for in xx: analysis/languages.py lacks them",)
-    assert "water" in words.concepts
-    found = words.shown(["they drank cold water\nand slept", "bebieron agua fría", "nothing of the kind", "他们喝水"])
-    assert ("water", "en") in found[0]
-    assert ("water", "es") in found[1]
-    assert not any(concept == "water" for concept, _ in found[2])
-    assert ("water", "zh") in found[3]
+    assert words.concepts == {"water"}
+    texts = [
+        "they drank cold water\nand slept",
+        "bebieron agua fría",
+        "a pool for water polo",
+        "他们喝水",
+        "water y agua",
+    ]
+    shown = [{"en"}, {"es"}, set(), {"zh"}, {"en", "es"}]
+    assert words.shown(texts) == [{("water", language) for language in languages} for languages in shown]
 
 
 def test_empty_and_repetitive_texts():

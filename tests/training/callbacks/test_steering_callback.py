@@ -12,6 +12,11 @@ from babelscope.training.steer_cli import steer
 from babelscope.training.store import TokenStore
 from transformers import AutoTokenizer
 
+LEXICON = """
+domain: nature
+concepts:
+  river: {gloss: flowing water, abstractness: concrete, forms: {en: [river], es: [río]}}
+"""
 SMALL = {"seeds": 6, "length": 5}
 
 
@@ -77,10 +82,13 @@ def test_instruments_are_the_toy_worlds_own_or_lingua(tmp_path, model, tokenizer
     assert analysis.words.concepts == {"river", "market", "forest"}
     text = next(text for _, text in world.documents())
     assert analysis.identifier.identify([text]) == [world.identify(text)]
-    real = Steering(experts_results=str(tmp_path), languages=["es", "en"]).build(model, tokenizer)
+    (tmp_path / "words.yaml").write_text(LEXICON)
+    arguments = {"languages": ["es", "en"], "words": str(tmp_path / "words.yaml")}
+    real = Steering(experts_results=str(tmp_path), **arguments).build(model, tokenizer)
     assert isinstance(real.identifier, LinguaIdentifier)
     assert isinstance(real.words, LexiconWords)
     assert real.identifier.languages == ("en", "es")
+    assert real.words.shown(["the river", "un río"]) == [{("river", "en")}, {("river", "es")}]
     # Without a store or languages, those that have experts; lingua knows no invented ones.
     with pytest.raises(ValueError, match="languages: alvo, beki cannot be identified; lingua knows"):
         Steering(experts_results=str(tmp_path)).build(model, tokenizer)
