@@ -23,7 +23,7 @@ MACHINE = {
     "peak_memory_gb": ("Peak memory (GB)", "Highest memory in use so far."),
 }
 """Metrics of training beside the loss: what to call them, and how to read them."""
-KNOWN = frozenset({"training", "validation", "probe", "experts"})
+KNOWN = frozenset({"training", "validation", "probe", "experts", "steering"})
 
 
 def other_sections(runs: Runs) -> list[Section]:

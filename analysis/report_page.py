@@ -13,6 +13,7 @@ from .report_glance import KeyFigure, common_scale, extent, key_figures, sparkli
 from .report_panels import Panel, Section, dump_json, panel_data
 from .report_run import Run
 from .report_script import SCRIPT
+from .report_steering import sample_texts
 from .report_style import STYLE
 
 
@@ -59,6 +60,7 @@ network.</p></noscript>
 </div></div></div>
 <main>
 {"".join(_section(section) for section in sections)}
+{"".join(sample_texts(run.folder / "results") for run in runs)}
 {_mind(runs)}
 {_configurations(runs)}
 </main>

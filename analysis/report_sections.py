@@ -10,6 +10,7 @@ from .report_drawing import Figures, by_step, extremes, panels, per_run, section
 from .report_experts import depth_section, experts_section, transfer_section
 from .report_other import machine_section, other_sections
 from .report_panels import Option, Panel, Section, SectionMaker
+from .report_steering import steering_section
 
 
 def loss_section(runs: Runs) -> Section | None:
@@ -138,7 +139,7 @@ def _confusions(rows: pa.Table) -> Figures:
 
 
 SECTIONS: tuple[SectionMaker, ...] = (
-    loss_section, probe_section, experts_section, depth_section, transfer_section,
+    loss_section, probe_section, experts_section, depth_section, transfer_section, steering_section,
 )  # fmt: skip
 """Sections in the order of the page; sections of other analyses and of the machine follow."""
 

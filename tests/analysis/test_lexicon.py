@@ -9,6 +9,11 @@ from babelscope.analysis.lexicon_check import check_lexicon
 from babelscope.analysis.word_forms import Matcher, concepts_of
 
 SHIPPED = Lexicon.load()
+IN_QUESTION = set(
+    "dog horse book music hand eye house school joy love fear mother bread death water sun tree fire earthquake city king "
+    "war night road".split()
+)
+"""Concepts that the sentences below were written for; other concepts may show in them as well."""
 
 
 def write(tmp_path, text, name="domain.yaml"):
@@ -105,7 +110,7 @@ def test_every_form_is_found_in_its_own_right(language):
     ],
 )
 def test_words_are_found_where_they_mean_the_concept(language, text, concepts):
-    assert shown(language, text) == concepts
+    assert shown(language, text) & IN_QUESTION == concepts
 
 
 def test_an_ambiguous_word_is_neither_for_nor_against():
