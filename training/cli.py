@@ -74,7 +74,8 @@ def _pretrain(arguments: list[str]) -> int:
 
 
 def _analyze(arguments: list[str]) -> int:
-    from .sweep import SweepStoppedError, analyze
+    from .sweep import analyze
+    from .sweep_order import SweepStoppedError
 
     try:
         analyze(**_parsed("analyze", analyze, arguments))

@@ -1,14 +1,9 @@
 """`babelscope analyze`: the callbacks of training over a series of checkpoints, by one or several processes."""
 
-import gc
 import logging
-import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -16,25 +11,19 @@ import yaml
 from huggingface_hub.utils import disable_progress_bars
 from lightning.pytorch.loggers import Logger
 
-from ..analysis.findings import Findings, findings_path, read_findings, result_steps, write_findings
-from ..analysis.health import HASH
 from ..model.families import Family
 from .callbacks import AnalysisCallback, CheckpointHealth
 from .claims import Claims
-from .errors import ConfigError, raise_if
-from .hub import CheckpointMissing, Hub
-from .loading import load_model, load_tokenizer
+from .errors import raise_if
+from .hub import Hub
 from .runs import RunFolder
-from .series import Checkpoint, CheckpointSource, find_series
+from .series import CheckpointSource, find_series
 from .store import TokenStore
-from .sweep_settings import changes, other_settings, remember
-from .tracking import log_findings
+from .sweep_order import Sweep
+from .sweep_settings import changes, remember
+from .sweep_work import CheckpointWork
 
 log = logging.getLogger(__name__)
-
-
-class SweepStoppedError(RuntimeError):
-    """A sweep that ended before its last checkpoint, for a reason that the message explains; results are valid."""
 
 
 def analyze(
@@ -141,9 +130,9 @@ def analyze(
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
-    work = _Work(callbacks, folder, again, logger, tokenizer, dtype, target, family, tuple(sites or ()))
+    work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family, tuple(sites or ()))
     with Claims(folder.path / "claims") as claims:
-        _Sweep(work, series, hub, claims, keep, missing == "skip").run()
+        Sweep(work, series, hub, claims, keep, missing == "skip").run()
 
 
 def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> list[str]:
@@ -175,210 +164,3 @@ def _store_of(sources: Sequence[CheckpointSource], store: str | None) -> str | N
             if path is not None and Path(path).exists():
                 return path
     return None
-
-
-@dataclass
-class _Work:
-    """What is done with each checkpoint."""
-
-    callbacks: list[AnalysisCallback]
-    folder: RunFolder
-    again: bool
-    logger: Logger | None
-    tokenizer: str | None
-    dtype: str
-    device: torch.device
-    family: Family | None
-    sites: tuple[str, ...]
-    _words: Any = None
-
-    def due(self, step: int) -> list[AnalysisCallback]:
-        """Callbacks that have yet to see a step."""
-        return [c for c in self.callbacks if self.again or not c.has_results(self.folder.results, step)]
-
-    def analyse(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Run all callbacks that are due; of weights that were seen under another step the results are taken over."""
-        due = deque(self.due(checkpoint.step))
-        words = self._tokenizer(path)
-        model: Any = None
-        try:
-            while due:
-                callback = due.popleft()
-                twin = self._twin(checkpoint.step, callback)
-                if twin is not None:
-                    findings = self._copied(checkpoint, callback, twin)
-                else:
-                    if model is None:
-                        model = load_model(path, self.dtype, self.device, self.family, self.sites)
-                    findings = callback.run(model, words, checkpoint.step, checkpoint.tokens, self.folder.results)
-                    self._refuse_other_settings(callback, findings)
-                if self.logger is not None:
-                    log_findings([self.logger], findings, self.folder.results)
-        finally:
-            large = model is not None and model.num_parameters() > 50_000_000
-            del model
-            if large:  # a full collection takes half a second: too long for a toy, nothing beside gigabytes
-                gc.collect()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-
-    def _tokenizer(self, path: Path) -> Any:
-        if self.tokenizer is None:
-            return load_tokenizer(path)
-        if self._words is None:
-            self._words = load_tokenizer(self.tokenizer)
-        return self._words
-
-    def _twin(self, step: int, callback: AnalysisCallback) -> int | None:
-        """Another step with the very same weights, for which this analysis has results."""
-        results, name = self.folder.results, CheckpointHealth.name
-        if callback.name == name or not findings_path(results, name, step).exists():
-            return None
-        weights = read_findings(results, name, step).arrays[HASH].tobytes()
-        for other in result_steps(results, name):
-            same = other != step and read_findings(results, name, other).arrays[HASH].tobytes() == weights
-            # Two copies never lean on each other when everything is to be done again.
-            if same and callback.has_results(results, other) and (other < step or not self.again):
-                return other
-        return None
-
-    def _copied(self, checkpoint: Checkpoint, callback: AnalysisCallback, twin: int) -> Findings:
-        found = read_findings(self.folder.results, callback.name, twin)
-        note = f"step {checkpoint.step} has the weights of step {twin}: these are its results, not computed again"
-        copied = replace(found, step=checkpoint.step, warnings=(*found.warnings, note)).with_columns(
-            step=[checkpoint.step] * found.table.num_rows, tokens=[checkpoint.tokens] * found.table.num_rows
-        )
-        write_findings(copied, self.folder.results)
-        log.info("%s: %s", callback.name, note)
-        return copied
-
-    def _refuse_other_settings(self, callback: AnalysisCallback, findings: Findings) -> None:
-        if self.again:
-            return
-        differences = other_settings(findings, self.folder.results)
-        if differences:
-            findings_path(self.folder.results, findings.analysis, findings.step).unlink()
-            raise ConfigError(
-                f"{type(callback).__name__}: {difference}; set again: true to replace the results, or name another run"
-                for difference in differences
-            )
-
-
-@dataclass
-class _Sweep:
-    """The order of the work: claimed and fetched ahead, analysed one checkpoint at a time."""
-
-    work: _Work
-    series: list[Checkpoint]
-    hub: Hub
-    claims: Claims
-    keep: int
-    skip: bool
-
-    def run(self) -> None:
-        """Do all that is left, apart from what other living processes are at."""
-        todo = deque(checkpoint for checkpoint in self.series if self.work.due(checkpoint.step))
-        if len(todo) < len(self.series):
-            log.info("%d of %d checkpoints have their results already", len(self.series) - len(todo), len(self.series))
-        self._clear()
-        ahead: deque[tuple[Checkpoint, Future[Path]]] = deque()
-        total, done, skipped, began = len(todo), 0, 0, time.perf_counter()
-        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetcher:
-            try:
-                while todo or ahead:
-                    self._claim(todo, ahead, fetcher)
-                    if not ahead:
-                        if self._others_live(todo):
-                            break
-                        continue
-                    checkpoint, arriving = ahead.popleft()
-                    started = time.perf_counter()
-                    try:
-                        self.work.analyse(checkpoint, arriving.result())
-                        done += 1
-                        spent = time.perf_counter() - began
-                        left = spent / (done + skipped) * (total - done - skipped)
-                        log.info(
-                            "%d of %d: step %d in %.1f s; %s",
-                            done + skipped,
-                            total,
-                            checkpoint.step,
-                            time.perf_counter() - started,
-                            f"about {_span(left)} left" if done + skipped < total else f"all in {_span(spent)}",
-                        )
-                    except CheckpointMissing as error:
-                        if not self.skip:
-                            raise SweepStoppedError(
-                                f"{error}\nWhat was found so far is in {self.work.folder.results}; the same command "
-                                "goes on, missing: skip goes on without this checkpoint"
-                            ) from error
-                        skipped += 1
-                        log.warning("Skipped step %d: %s", checkpoint.step, error)
-                    finally:
-                        self._let_go(checkpoint)
-            finally:
-                self.hub.close()
-                for checkpoint, arriving in ahead:
-                    arriving.cancel()
-                    self._release(checkpoint)
-        if skipped:
-            log.warning("%d checkpoints were skipped", skipped)
-
-    def _claim(
-        self, todo: deque[Checkpoint], ahead: deque[tuple[Checkpoint, "Future[Path]"]], fetcher: ThreadPoolExecutor
-    ) -> None:
-        """Claim the next checkpoint, and as many further ones as may be fetched ahead."""
-        for _ in range(len(todo)):
-            # What is local needs no fetching: to claim it early would only keep it from others.
-            if len(ahead) >= (self.keep if todo[0].remote else 1):
-                return
-            checkpoint = todo.popleft()
-            if not self.claims.take(_name(checkpoint)):
-                todo.append(checkpoint)
-            elif not self.work.due(checkpoint.step):
-                self._release(checkpoint)  # another process did it in the meantime
-            else:
-                ahead.append((checkpoint, fetcher.submit(self.hub.fetch, checkpoint)))
-
-    def _others_live(self, todo: deque[Checkpoint]) -> bool:
-        """Whether all that is left is in the hands of living processes; waits until that is known."""
-        for checkpoint in [checkpoint for checkpoint in todo if not self.work.due(checkpoint.step)]:
-            todo.remove(checkpoint)
-        if not todo:
-            return False
-        log.info("%d checkpoints are claimed by other processes: waiting for a sign of life", len(todo))
-        until = time.monotonic() + self.claims.stale_after
-        while time.monotonic() < until:
-            if not any(self.claims.still(_name(checkpoint)) for checkpoint in todo):
-                claimable = [c for c in todo if self.work.due(c.step) and not self.claims.held(_name(c))]
-                if claimable:
-                    return False
-                log.info("Other processes are at work on steps %s", ", ".join(str(c.step) for c in todo))
-                return True
-            time.sleep(min(1.0, self.claims.beat))
-        return False
-
-    def _let_go(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.remote:
-            self.hub.release(checkpoint)
-        self.claims.release(_name(checkpoint))
-
-    def _release(self, checkpoint: Checkpoint) -> None:
-        # What was half fetched stays: the next process to claim it goes on from there.
-        self.claims.release(_name(checkpoint))
-
-    def _clear(self) -> None:
-        """Remove what a dead process had fetched for work that others then finished."""
-        for checkpoint in self.series:
-            if checkpoint.remote and not self.work.due(checkpoint.step) and not self.claims.held(_name(checkpoint)):
-                self.hub.release(checkpoint)
-
-
-def _name(checkpoint: Checkpoint) -> str:
-    return f"step_{checkpoint.step:08d}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

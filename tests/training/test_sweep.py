@@ -19,7 +19,8 @@ from babelscope.analysis.findings import read_findings, read_rows, read_warnings
 from babelscope.training.callbacks import CheckpointHealth, PerLanguageLoss
 from babelscope.training.errors import ConfigError
 from babelscope.training.series import CheckpointSource
-from babelscope.training.sweep import SweepStoppedError, analyze
+from babelscope.training.sweep import analyze
+from babelscope.training.sweep_order import SweepStoppedError
 
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import WORDS, word_tokenizer
