@@ -123,7 +123,10 @@ def write_findings(findings: Findings, results: str | Path) -> Path:
     texts_path = path.with_suffix(".texts.jsonl")
     if findings.texts:
         lines = (json.dumps(dict(text), ensure_ascii=False) + "\n" for text in findings.texts)
-        with atomic_file(texts_path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            atomic_file(texts_path) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.writelines(lines)
     else:
         texts_path.unlink(missing_ok=True)

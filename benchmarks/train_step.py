@@ -151,7 +151,9 @@ if __name__ == "__main__":
             result = json.loads(done.stdout.strip().splitlines()[-1])
             found[side].append(result)
             rate = options.batch * options.tokens / statistics.median(result["seconds"])
-            print(f"round {number + 1} {side:5}  {rate:8.1f} tokens/s  {result['memory']:5.2f} GB  first loss {result['loss']:.4f}")
+            print(
+                f"round {number + 1} {side:5}  {rate:8.1f} tokens/s  {result['memory']:5.2f} GB  first loss {result['loss']:.4f}"
+            )
     rates = {
         side: [options.batch * options.tokens / statistics.median(result["seconds"]) for result in results]
         for side, results in found.items()

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+# Before torch is imported: tiny tensors gain nothing from threads, and lose much where they wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")

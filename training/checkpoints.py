@@ -163,7 +163,7 @@ class ResumeStates(StepCallback, Checkpoint):
 
 def random_state() -> dict[str, Any]:
     """Python's, NumPy's and torch's random states in types that load without pickle."""
-    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    state: Any = np.random.get_state(legacy=True)
     kind, keys, position, has_gauss, gauss = state
     return {
         "python": random.getstate(),

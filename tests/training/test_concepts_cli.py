@@ -46,7 +46,9 @@ def test_mining_writes_the_set_and_the_report(corpus, capsys):
 
 
 def test_a_yaml_file_gives_the_settings(corpus):
-    (corpus / "mine.yaml").write_text(f"corpus: {corpus}/{{language}}.txt\nlanguages: [en]\noutput: {corpus}/a.csv\nconcepts: [dog]\n")
+    (corpus / "mine.yaml").write_text(
+        f"corpus: {corpus}/{{language}}.txt\nlanguages: [en]\noutput: {corpus}/a.csv\nconcepts: [dog]\n"
+    )
     assert concepts(["mine", f"--config={corpus}/mine.yaml", "--seed=3"]) == 0
     assert ConceptSet.load(corpus / "a.csv").concepts == ("dog",)
 
