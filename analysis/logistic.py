@@ -6,8 +6,8 @@ K classes, R directions of the metric, H remembered steps.
 Minimised is C · Σ log-loss + ½‖W‖², the intercept free, as scikit-learn's `LogisticRegression` does. The method is
 L-BFGS (Nocedal 1980) in a metric made for this loss: its Hessian C · Σ_n S_n ⊗ x_n x_nᵀ + I, with S_n = diag(p_n) −
 p_n p_nᵀ, is approximated by C · mean(S) ⊗ XᵀX + I, which is exact at the start, where all p are equal, and costs two
-small eigendecompositions to invert. Steps are searched in the space of the logits, where a trial costs no product
-with X.
+small eigendecompositions to invert. Problems that stay open get a metric of their own (`Metric.sharpen`). Steps are
+searched in the space of the logits, where a trial costs no product with X.
 """
 
 import math
@@ -20,6 +20,8 @@ MEMORY = 10
 """Remembered steps. More did worse: curvature from far away misleads once predictions have sharpened."""
 METRIC_AT = frozenset({0, 1, 2, 4, 8, 16, 32, 64, 128, 256})
 """Iterations at which the mean of S is measured afresh; in between it drifts slowly."""
+SHARPEN_AT = 64
+"""Iteration at which problems that are still open get the metric of `Metric.sharpen`, which costs some ten more."""
 SLOPE_LEFT = 0.3
 """A step is accepted when the slope along it has fallen to this share."""
 TRIALS = 12
@@ -111,7 +113,10 @@ class _State:
         """Judge one problem from fresh logits, with its intercepts at their best."""
         x_DN, label_N = self.x_BDN[slot], self.label_B1N[slot, 0]
         w_KD, b_K = self.theta_BKM[slot, :, :-1], self.theta_BKM[slot, :, -1].double()
-        z_KN, b_K = _best_intercepts((w_KD @ x_DN).double(), b_K, label_N)
+        own_KN = w_KD @ x_DN
+        # The logits carried from step to step have gathered rounding errors: put them right on the occasion.
+        self.z_BKN[slot] = own_KN + self.theta_BKM[slot, :, -1:]
+        z_KN, b_K = _best_intercepts(own_KN.double(), b_K, label_N)
         logp_KN = z_KN.log_softmax(0)
         loss = -float(logp_KN.gather(0, label_N[None]).sum())
         residual_KN = logp_KN.exp()
@@ -127,6 +132,8 @@ class _State:
         """One step of L-BFGS for all problems."""
         if self.iteration in METRIC_AT:
             self.metric.renew(self.p_BKN)
+        if self.iteration == SHARPEN_AT:
+            self.metric.sharpen(self.x_BDN, self.p_BKN)
         direction_BKM = self._direction()
         length_B = self._search(direction_BKM)
         step_BKM = length_B[:, None, None] * direction_BKM
@@ -225,9 +232,12 @@ class Metric:
         self.u_BKK = x_BDN.new_zeros(B, classes, classes)
         self.weight_BKR = x_BDN.new_zeros(B, classes, R)
         self.intercept_BK1 = x_BDN.new_zeros(B, classes, 1)
+        self.inverse_BKDD: Tensor | None = None
 
     def renew(self, p_BKN: Tensor) -> None:
         """Measure mean(S) at the present predictions."""
+        if self.inverse_BKDD is not None:
+            return
         mean_BKK = torch.diag_embed(p_BKN.mean(2)) - p_BKN @ p_BKN.transpose(1, 2) / p_BKN.shape[2]
         e_BK, u_BKK = torch.linalg.eigh(mean_BKK.double().cpu())
         # One eigenvalue is 0 (adding the same to all classes changes nothing); no gradient lies that way.
@@ -236,18 +246,55 @@ class Metric:
         self.weight_BKR = 1 / (1 + self.C * e_BK1 * self.value_BR[:, None]) - 1
         self.intercept_BK1 = 1 / (self.C * self.examples * e_BK1)
 
+    def sharpen(self, x_BDN: Tensor, p_BKN: Tensor) -> None:
+        """Give each eigenvector u of mean(S) a matrix of its own, C · Σ_n (uᵀ S_n u) x_n x_nᵀ + I.
+
+        Where some examples have long been certain and others not, one XᵀX for all contrasts of classes misleads, most
+        of all when features are strongly correlated. The sums run over some of the examples, drawn in proportion to
+        their weight. Few or very wide examples keep the metric they have, which is cheaper there.
+        """
+        B, D, N = x_BDN.shape
+        if N < 8 * D or D > 1024:
+            return
+        self.renew(p_BKN)
+        eye_DD = torch.eye(D, dtype=x_BDN.dtype, device=x_BDN.device)
+        inverse_BKDD = eye_DD.repeat(B, self.u_BKK.shape[1], 1, 1)
+        for slot in range(B):
+            u_KK = self.u_BKK[slot]
+            weight_KN = (u_KK.square().T @ p_BKN[slot] - (u_KK.T @ p_BKN[slot]).square()).clamp(min=0)
+            for contrast, weight_N in enumerate(weight_KN):
+                if weight_N.sum() > 1e-6 * N:
+                    chosen, scale = _drawn(weight_N, 3 * D)
+                    x_Dn = x_BDN[slot][:, chosen]
+                    matrix_DD = torch.addmm(eye_DD, x_Dn * (self.C * scale), x_Dn.T)
+                    inverse_BKDD[slot, contrast] = torch.cholesky_inverse(torch.linalg.cholesky(matrix_DD))
+        self.inverse_BKDD = inverse_BKDD
+
     def solve(self, g_BKM: Tensor) -> Tensor:
         """The inverse times a gradient."""
         g_BKM = self.u_BKK.transpose(1, 2) @ g_BKM
         g_BKD, b_BK1 = g_BKM[..., :-1].contiguous(), g_BKM[..., -1:]
-        w_BKD = g_BKD + (self.weight_BKR * (g_BKD @ self.v_BDR)) @ self.v_BDR.transpose(1, 2)
+        if self.inverse_BKDD is not None:
+            w_BKD = (g_BKD[:, :, None] @ self.inverse_BKDD)[:, :, 0]
+        else:
+            w_BKD = g_BKD + (self.weight_BKR * (g_BKD @ self.v_BDR)) @ self.v_BDR.transpose(1, 2)
         out_BKM = self.u_BKK @ torch.cat([w_BKD, self.intercept_BK1 * b_BK1], 2)
         return out_BKM - out_BKM.mean(1, keepdim=True)
 
     def keep(self, slots: Tensor) -> None:
         """Drop all problems but these."""
+        if self.inverse_BKDD is not None:
+            self.inverse_BKDD = self.inverse_BKDD[slots]
         for name in ("v_BDR", "value_BR", "u_BKK", "weight_BKR", "intercept_BK1"):
             setattr(self, name, getattr(self, name)[slots])
+
+
+def _drawn(weight_N: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """About `count` indices in proportion to weight, evenly spaced along the total, and what each stands for."""
+    share_N = (weight_N.double() * (count / weight_N.double().sum())).clamp(max=1)
+    places_N = share_N.cumsum(0).floor()
+    chosen = (places_N.diff(prepend=places_N.new_zeros(1)) > 0).nonzero().flatten()
+    return chosen, (weight_N[chosen] / share_N[chosen]).to(weight_N)
 
 
 def _principal(x_DN: Tensor) -> tuple[Tensor, Tensor]:
