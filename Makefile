@@ -23,7 +23,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/babelscope prepare --config configs/prepare_toy.yaml
-	$(BIN)/babelscope pretrain --config configs/pretrain_toy.yaml --run $(RUN) $(if $(wildcard $(RUN)/resume/*.ckpt),--resume)
+	@# Stopped before it had a state to go on from, the demo's own run begins again.
+	@ls $(RUN)/resume/*.ckpt >/dev/null 2>&1 || rm -rf $(RUN)
+	$(BIN)/babelscope pretrain --config configs/pretrain_toy.yaml --run $(RUN) --resume
 	$(BIN)/babelscope report $(RUN)
 	@echo "Open $(RUN)/report.html in a browser."
 

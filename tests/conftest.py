@@ -49,7 +49,7 @@ def run_config(toy_store):
             },
             {
                 "class_path": "babelscope.training.callbacks.LanguageProbe",
-                "init_args": {"schedule": schedule, "tokens_per_language": 60, "seeds": [0], "min_sentences": 20},
+                "init_args": {"schedule": schedule, "tokens_per_language": 60, "seeds": [0]},
             },
             {
                 "class_path": "babelscope.training.callbacks.ExpertNeurons",

@@ -164,9 +164,7 @@ def pack(
             writer.add(bytes_D[mine_D], length_D[mine_D], tokens_N[mine_N])
     splits = {split: writer.close() for split, writer in writers.items()}
     texts = _heldout(parts, bound, heldout_documents)
-    (store / "heldout").mkdir(exist_ok=True)
-    with open(store / "heldout" / f"{language}.jsonl", "w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+    write_heldout(store, language, texts)
     problems: Counter[str] = Counter()
     for part in parts:
         problems.update((part.described() or {})["problems"])
@@ -178,6 +176,13 @@ def pack(
         "problems": dict(problems),
     }
     return entry, folder
+
+
+def write_heldout(store: Path, language: str, texts: Sequence[str]) -> None:
+    """Keep documents of a language as text, for probes."""
+    (store / "heldout").mkdir(exist_ok=True)
+    with open(store / "heldout" / f"{language}.jsonl", "w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
 
 
 def _heldout(parts: Sequence[Part], bound: int, room: int) -> list[str]:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from . import tokenizer as tokenizers_
 from .encoding import Encoders, Heldout, Part, encoders, write_json
 from .errors import ConfigError, raise_if
-from .packing import TooLittleText, pack
+from .packing import TooLittleText, pack, write_heldout
 from .sampling import no_text, training_texts
 from .sources import LanguageSource
 from .store import FORMAT, MANIFEST
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 LIBRARIES = ("tokenizers", "transformers", "datasets", "pyarrow")
 SHARD_FOLDER = re.compile(r"(\d+)-of-(\d+)")
 NOTE = "babelscope.json"
+TOY_HELDOUT = 500
+"""Documents in one language alone that a toy world gives each language for probes."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,10 @@ class Job:
         if self.toy is not None:
             pq.write_table(self.toy.concept_table(), self.store / "concepts.parquet")
             pq.write_table(self.toy.parallel_table(), self.store / "parallel.parquet")
+            for language, entry in entries.items():
+                texts = self.toy.heldout(language, min(self.heldout_documents, TOY_HELDOUT))
+                write_heldout(self.store, language, texts)
+                entry["heldout_documents"] = len(texts)
         about = self._about_tokenizer
         tokenizer = {"sha256": self._digest} | {key: about[key] for key in ("vocab_size", "separator")}
         write_json(

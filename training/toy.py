@@ -113,6 +113,20 @@ class ToyWorld:
             written += sum(sentence.count(" ") + 1 for sentence in sentences)
             yield first.name, " ".join(sentences)
 
+    def heldout(self, language: str, count: int) -> list[str]:
+        """Documents in one language alone, drawn apart from the others.
+
+        A document in two languages can neither tell how well one of them is predicted nor which one a token is in.
+        """
+        (tongue,) = (tongue for tongue in self.tongues if tongue.name == language)
+        random = self._random("heldout", language)
+        found = []
+        for _ in range(count):
+            about = random.choice(self.world)
+            meanings = [about.meaning(random) for _ in range(self.sentences_per_document)]
+            found.append(" ".join(tongue.say(meaning, self.shared_names) for meaning in meanings))
+        return found
+
     def concept_table(self) -> pa.Table:
         """Sentences of each concept in each language, drawn apart from the documents and from each other.
 

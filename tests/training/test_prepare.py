@@ -462,3 +462,10 @@ def test_the_skewed_corpus_gives_every_language_both_splits(tmp_path, monkeypatc
     tokenizer = AutoTokenizer.from_pretrained(store.tokenizer_path)
     line = (CORPUS / "te.txt").read_text().split("\n")[0]
     assert tokenizer.decode(tokenizer(line).input_ids, skip_special_tokens=True) == line
+
+
+def test_a_toy_store_holds_out_documents_in_one_language(toy_store):
+    store = TokenStore(toy_store)
+    for language in store.languages:
+        texts = store.heldout(language)
+        assert len(texts) == store.manifest["languages"][language]["heldout_documents"] == 500

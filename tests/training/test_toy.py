@@ -241,3 +241,14 @@ def test_a_world_too_small_for_its_concept_sentences_says_so():
     world = ToyWorld(nouns=1, verbs=1, function_words=3, names=1, name_probability=1.0, concept_sentences=1000)
     with pytest.raises(ValueError, match=r"concept_sentences is 1000, but a topic has hardly more than 3\d\d diff"):
         world.concept_table()
+
+
+def test_heldout_documents_are_in_one_language_and_new():
+    world = ToyWorld(words=20_000)
+    training = {text for _, text in world.documents()}
+    for language in world.language_names:
+        texts = world.heldout(language, 50)
+        assert texts == world.heldout(language, 50)
+        assert len(texts) == 50
+        assert not training & set(texts)
+        assert {world.identify(sentence) for text in texts for sentence in text.split(" .")} <= {language, "unclear"}
