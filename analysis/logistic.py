@@ -21,7 +21,9 @@ MEMORY = 10
 METRIC_AT = frozenset({0, 1, 2, 4, 8, 16, 32, 64, 128, 256})
 """Iterations at which the mean of S is measured afresh; in between it drifts slowly."""
 SHARPEN_AT = 64
-"""Iteration at which problems that are still open get the metric of `Metric.sharpen`, which costs some ten more."""
+"""Iteration at which problems that would go on for long get the metric of `Metric.sharpen`."""
+SHARPEN_COST = 40
+"""Iterations that must be ahead, at the rate since half of SHARPEN_AT, for that to pay: it costs some 25."""
 SLOPE_LEFT = 0.3
 """A step is accepted when the slope along it has fallen to this share."""
 TRIALS = 12
@@ -60,14 +62,14 @@ def solve(
         tolerance: each problem stops when its objective is proved to be within this share of the optimum.
         max_iterations: where to give up.
     """
-    state = _State(x_BDN, label_BN, classes, C)
+    state = _State(x_BDN, label_BN, classes, C, tolerance)
     found: dict[int, Solution] = {}
     while state.problems:
         last = state.iteration >= max_iterations
         candidates = (state.bound_B() <= tolerance * state.objective_B) | last
         done = torch.zeros_like(candidates)
         for slot in candidates.nonzero().flatten().tolist():
-            solution = state.certify(slot, tolerance)
+            solution = state.certify(slot)
             if solution.converged or last:
                 found[state.problems[slot]] = solution
                 done[slot] = True
@@ -81,14 +83,15 @@ def solve(
 class _State:
     """The problems still being solved: parameters, logits, gradients and remembered steps, batch first."""
 
-    def __init__(self, x_BDN: Tensor, label_BN: Tensor, classes: int, C: float) -> None:
+    def __init__(self, x_BDN: Tensor, label_BN: Tensor, classes: int, C: float, tolerance: float) -> None:
         B, D, N = x_BDN.shape
         self.problems = list(range(B))
-        self.C, self.x_BDN, self.label_B1N = C, x_BDN, label_BN[:, None]
+        self.C, self.tolerance, self.x_BDN, self.label_B1N = C, tolerance, x_BDN, label_BN[:, None]
         self.theta_BKM = x_BDN.new_zeros(B, classes, D + 1)
         self.z_BKN = x_BDN.new_zeros(B, classes, N)
         self.p_BKN = torch.full_like(self.z_BKN, 1 / classes)
         self.objective_B = torch.full((B,), C * N * math.log(classes), dtype=torch.float64, device=x_BDN.device)
+        self.bound_before_B = self.objective_B
         self.metric = Metric(x_BDN, classes, C)
         self.iteration = 0
         self.steps_HBKM = x_BDN.new_zeros(MEMORY, *self.theta_BKM.shape)
@@ -109,7 +112,7 @@ class _State:
         """½‖∇_W‖², an upper bound of the error once the intercepts are at their best."""
         return 0.5 * self.gradient_BKM[..., :-1].double().square().sum((1, 2))
 
-    def certify(self, slot: int, tolerance: float) -> Solution:
+    def certify(self, slot: int) -> Solution:
         """Judge one problem from fresh logits, with its intercepts at their best."""
         x_DN, label_N = self.x_BDN[slot], self.label_B1N[slot, 0]
         w_KD, b_K = self.theta_BKM[slot, :, :-1], self.theta_BKM[slot, :, -1].double()
@@ -126,14 +129,23 @@ class _State:
         gap = 0.5 * float(gradient_KD.double().square().sum())
         self.objective_B[slot] = objective
         theta_KM = torch.cat([w_KD, b_K[:, None].to(w_KD)], 1)
-        return Solution(theta_KM, objective, gap, self.iteration, gap <= tolerance * objective)
+        return Solution(theta_KM, objective, gap, self.iteration, gap <= self.tolerance * objective)
+
+    def _slow(self) -> list[int]:
+        """Problems that, at the present rate, have long to go."""
+        bound_B = self.bound_B()
+        rate_B = (self.bound_before_B / bound_B).log() / (SHARPEN_AT - SHARPEN_AT // 2)
+        missing_B = (bound_B / (self.tolerance * self.objective_B)).log()
+        return (missing_B > SHARPEN_COST * rate_B.clamp(min=0)).nonzero().flatten().tolist()
 
     def step(self) -> None:
         """One step of L-BFGS for all problems."""
         if self.iteration in METRIC_AT:
             self.metric.renew(self.p_BKN)
+        if self.iteration == SHARPEN_AT // 2:
+            self.bound_before_B = self.bound_B()
         if self.iteration == SHARPEN_AT:
-            self.metric.sharpen(self.x_BDN, self.p_BKN)
+            self.metric.sharpen(self._slow(), self.x_BDN, self.p_BKN)
         direction_BKM = self._direction()
         length_B = self._search(direction_BKM)
         step_BKM = length_B[:, None, None] * direction_BKM
@@ -196,7 +208,16 @@ class _State:
         self.problems = [self.problems[slot] for slot in slots.tolist()]
         if not self.problems:
             return
-        for name in ("x_BDN", "label_B1N", "theta_BKM", "z_BKN", "p_BKN", "objective_B", "gradient_BKM"):
+        for name in (
+            "x_BDN",
+            "label_B1N",
+            "theta_BKM",
+            "z_BKN",
+            "p_BKN",
+            "objective_B",
+            "bound_before_B",
+            "gradient_BKM",
+        ):
             setattr(self, name, getattr(self, name)[slots])
         for name in ("steps_HBKM", "changes_HBKM", "rho_HB"):
             setattr(self, name, getattr(self, name)[:, slots])
@@ -232,59 +253,60 @@ class Metric:
         self.u_BKK = x_BDN.new_zeros(B, classes, classes)
         self.weight_BKR = x_BDN.new_zeros(B, classes, R)
         self.intercept_BK1 = x_BDN.new_zeros(B, classes, 1)
-        self.inverse_BKDD: Tensor | None = None
+        self.sharp_BKDD: dict[int, Tensor] = {}
 
     def renew(self, p_BKN: Tensor) -> None:
         """Measure mean(S) at the present predictions."""
-        if self.inverse_BKDD is not None:
-            return
         mean_BKK = torch.diag_embed(p_BKN.mean(2)) - p_BKN @ p_BKN.transpose(1, 2) / p_BKN.shape[2]
         e_BK, u_BKK = torch.linalg.eigh(mean_BKK.double().cpu())
         # One eigenvalue is 0 (adding the same to all classes changes nothing); no gradient lies that way.
         e_BK1 = e_BK.clamp(min=1e-7).to(p_BKN)[..., None]
-        self.u_BKK = u_BKK.to(p_BKN)
+        u_BKK = u_BKK.to(p_BKN)
+        for slot in self.sharp_BKDD:
+            u_BKK[slot] = self.u_BKK[slot]
+        self.u_BKK = u_BKK
         self.weight_BKR = 1 / (1 + self.C * e_BK1 * self.value_BR[:, None]) - 1
         self.intercept_BK1 = 1 / (self.C * self.examples * e_BK1)
 
-    def sharpen(self, x_BDN: Tensor, p_BKN: Tensor) -> None:
+    def sharpen(self, slots: list[int], x_BDN: Tensor, p_BKN: Tensor) -> None:
         """Give each eigenvector u of mean(S) a matrix of its own, C · Σ_n (uᵀ S_n u) x_n x_nᵀ + I.
 
         Where some examples have long been certain and others not, one XᵀX for all contrasts of classes misleads, most
         of all when features are strongly correlated. The sums run over some of the examples, drawn in proportion to
         their weight. Few or very wide examples keep the metric they have, which is cheaper there.
         """
-        B, D, N = x_BDN.shape
-        if N < 8 * D or D > 1024:
+        D, N = x_BDN.shape[1:]
+        if not slots or N < 8 * D or D > 1024:
             return
         self.renew(p_BKN)
         eye_DD = torch.eye(D, dtype=x_BDN.dtype, device=x_BDN.device)
-        inverse_BKDD = eye_DD.repeat(B, self.u_BKK.shape[1], 1, 1)
-        for slot in range(B):
+        for slot in slots:
             u_KK = self.u_BKK[slot]
             weight_KN = (u_KK.square().T @ p_BKN[slot] - (u_KK.T @ p_BKN[slot]).square()).clamp(min=0)
+            inverse_KDD = eye_DD.repeat(len(u_KK), 1, 1)
             for contrast, weight_N in enumerate(weight_KN):
                 if weight_N.sum() > 1e-6 * N:
                     chosen, scale = _drawn(weight_N, 3 * D)
                     x_Dn = x_BDN[slot][:, chosen]
                     matrix_DD = torch.addmm(eye_DD, x_Dn * (self.C * scale), x_Dn.T)
-                    inverse_BKDD[slot, contrast] = torch.cholesky_inverse(torch.linalg.cholesky(matrix_DD))
-        self.inverse_BKDD = inverse_BKDD
+                    inverse_KDD[contrast] = torch.cholesky_inverse(torch.linalg.cholesky(matrix_DD))
+            self.sharp_BKDD[slot] = inverse_KDD
 
     def solve(self, g_BKM: Tensor) -> Tensor:
         """The inverse times a gradient."""
         g_BKM = self.u_BKK.transpose(1, 2) @ g_BKM
         g_BKD, b_BK1 = g_BKM[..., :-1].contiguous(), g_BKM[..., -1:]
-        if self.inverse_BKDD is not None:
-            w_BKD = (g_BKD[:, :, None] @ self.inverse_BKDD)[:, :, 0]
-        else:
-            w_BKD = g_BKD + (self.weight_BKR * (g_BKD @ self.v_BDR)) @ self.v_BDR.transpose(1, 2)
+        w_BKD = g_BKD + (self.weight_BKR * (g_BKD @ self.v_BDR)) @ self.v_BDR.transpose(1, 2)
+        for slot, inverse_KDD in self.sharp_BKDD.items():
+            w_BKD[slot] = (g_BKD[slot, :, None] @ inverse_KDD)[:, 0]
         out_BKM = self.u_BKK @ torch.cat([w_BKD, self.intercept_BK1 * b_BK1], 2)
         return out_BKM - out_BKM.mean(1, keepdim=True)
 
     def keep(self, slots: Tensor) -> None:
         """Drop all problems but these."""
-        if self.inverse_BKDD is not None:
-            self.inverse_BKDD = self.inverse_BKDD[slots]
+        self.sharp_BKDD = {
+            new: self.sharp_BKDD[old] for new, old in enumerate(slots.tolist()) if old in self.sharp_BKDD
+        }
         for name in ("v_BDR", "value_BR", "u_BKK", "weight_BKR", "intercept_BK1"):
             setattr(self, name, getattr(self, name)[slots])
 

@@ -137,9 +137,15 @@ def _fit_some(
 
 
 def _standardised(features_ND: Tensor, train_N: Tensor) -> Tensor:
-    trained = features_ND[train_N].double()
-    mean_D, deviation_D = trained.mean(0), trained.std(0, correction=0)
+    # Twice centred in single precision: exact where a mean dwarfs the deviation, and without a copy in double.
+    x_ND = features_ND.float()
+    mean_D = x_ND[train_N].mean(0, dtype=torch.float64)
+    x_ND = x_ND - mean_D.float()
+    trained_nD = x_ND[train_N]
+    rest_D = trained_nD.mean(0, dtype=torch.float64).float()
+    deviation_D = trained_nD.sub_(rest_D).square_().mean(0, dtype=torch.float64).sqrt()
     # Rounding leaves a constant feature a deviation of a few units in the last place of its mean.
     constant_D = deviation_D <= 1e-6 * mean_D.abs() + 1e-12
-    scaled_ND = (features_ND.double() - mean_D) / torch.where(constant_D, 1.0, deviation_D)
-    return torch.where(constant_D, 0.0, scaled_ND).float()
+    x_ND.sub_(rest_D).div_(torch.where(constant_D, 1.0, deviation_D).float())
+    x_ND[:, constant_D] = 0.0
+    return x_ND

@@ -66,14 +66,15 @@ def test_the_sharpened_metric_leads_to_the_same_optimum(monkeypatch):
     sharpened = []
     sharpen = logistic.Metric.sharpen
 
-    def seen(metric, x_BDN, p_BKN):
-        sharpen(metric, x_BDN, p_BKN)
-        sharpened.append(metric.inverse_BKDD is not None)
+    def seen(metric, slots, x_BDN, p_BKN):
+        sharpen(metric, slots, x_BDN, p_BKN)
+        sharpened.append(list(metric.sharp_BKDD))
 
-    monkeypatch.setattr(logistic, "SHARPEN_AT", 3)
+    monkeypatch.setattr(logistic, "SHARPEN_AT", 4)
+    monkeypatch.setattr(logistic, "SHARPEN_COST", 1)
     monkeypatch.setattr(logistic.Metric, "sharpen", seen)
     (found,) = logistic.solve(x_DN[None].float(), label_N[None], 4, C=1.0, tolerance=1e-4, max_iterations=1000)
-    assert sharpened == [True]
+    assert sharpened == [[0]]
     assert found.converged
     assert found.objective == pytest.approx(best, rel=1e-4)
 
@@ -86,14 +87,14 @@ def test_the_sharpened_metric_is_the_hessian_of_each_contrast(seed):
     x_DN = torch.randn(D, N, generator=generator, dtype=torch.float64)
     p_KN = torch.randn(K, N, generator=generator, dtype=torch.float64).mul(2).softmax(0)
     metric = logistic.Metric(x_DN[None], K, 1.0)
-    metric.sharpen(x_DN[None], p_KN[None])
+    metric.sharpen([0], x_DN[None], p_KN[None])
     for contrast in range(K):
         u_K = metric.u_BKK[0, :, contrast]
         weight_N = torch.stack([u_K @ (torch.diag(p_K) - torch.outer(p_K, p_K)) @ u_K for p_K in p_KN.T])
         expected_DD = (x_DN * weight_N) @ x_DN.T + torch.eye(D)
-        ratio_D = torch.linalg.eigvals(metric.inverse_BKDD[0, contrast] @ expected_DD).real
+        ratio_D = torch.linalg.eigvals(metric.sharp_BKDD[0][contrast] @ expected_DD).real
         if weight_N.sum() < 1e-6 * N:
-            assert torch.allclose(metric.inverse_BKDD[0, contrast], torch.eye(D, dtype=torch.float64))
+            assert torch.allclose(metric.sharp_BKDD[0][contrast], torch.eye(D, dtype=torch.float64))
         else:
             # A covariance drawn with 3 D examples has eigenvalues between 0.18 and 2.5 times the true ones.
             assert 0.2 < ratio_D.min() <= ratio_D.max() < 12
