@@ -50,6 +50,7 @@ def resolved(path, monkeypatch, *arguments):
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda path: path.stem)
 def test_pretrain_configurations_parse_and_lack_only_data(path, monkeypatch, tmp_path):
     config = resolved(path, monkeypatch)
+    monkeypatch.chdir(tmp_path)  # whoever ran the demo here has its run and its data
     found = problems_of(config, resume=False)
     assert all("there is no token store" in p or "does not exist: name a file" in p for p in found), found
 

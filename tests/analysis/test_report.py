@@ -122,7 +122,7 @@ def test_an_unknown_analysis_gets_curves_and_maps(tmp_path):
     for step in (0, 8):
         rows = [{"metric": "share", "value": step / 10, "language": language} for language in ("aru", "bek")]
         rows += [{"metric": "norm", "value": float(layer), "layer": layer} for layer in range(3)]
-        write_findings(Findings.from_rows("steering", step, rows), tmp_path / "run" / "results")
+        write_findings(Findings.from_rows("drift", step, rows), tmp_path / "run" / "results")
     panels = embedded(write_report([tmp_path / "run"]).read_text(encoding="utf-8"))
     assert set(panels) == {"Share", "Norm"}
     assert panels["Norm"]["controls"][0]["options"] == ["curves", "layers"]
