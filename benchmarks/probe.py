@@ -1,11 +1,11 @@
 """The language probe: all probes together against a loop over scikit-learn, on the same features.
 
-Without a checkpoint, features are made like hidden states: token types with Zipf frequencies, some shared by languages, in an anisotropic
-space with outlier dimensions; deeper layers mix in more of the token's neighbours, so that the first layer tells
-languages apart badly and the last one well. Both sides standardise, fit and test. Scikit-learn runs with its default
+Without a checkpoint, features are made like hidden states: token types with Zipf frequencies, some shared by languages,
+in an anisotropic space with outlier dimensions; deeper layers mix in more of the token's neighbours, so that the first
+layer tells languages apart badly and the last one well. Both sides standardise, fit and test. Scikit-learn runs with its default
 tolerance and as many iterations as that takes. With --oracle it also runs at a tight tolerance, to show how far above
-the optimum either side stops. Ratios are of wall time, side by side. On a busy machine
-OMP_NUM_THREADS=1 is the fair setting: BLAS threads that wait for one another slow scikit-learn down many times over.
+the optimum either side stops. Ratios are of wall time, side by side. On a
+busy machine OMP_NUM_THREADS=1 is the fair setting: BLAS threads that wait for one another slow scikit-learn down many times over.
 """
 
 import argparse
