@@ -13,6 +13,7 @@ Rows: `accuracy` (layer, seed), `accuracy_mean`, `accuracy_std` (layer), `recall
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,12 @@ class ProbeAnalysis:
         self.counts, self.seeds, self.C, self.test_share = counts, tuple(seeds), C, test_share
         self.sentences_per_language, self.tokens_per_sentence = sentences_per_language, tokens_per_sentence
         self.max_length, self.batch_tokens, self.memory_gb = max_length, batch_tokens, memory_gb
-        usable = {language: sorted({t for t in texts[language] if t.strip()}) for language in sorted(texts)}
+        # A text that stands under two languages belongs to neither, and could both train and test.
+        languages_of = Counter(text for found in texts.values() for text in set(found))
+        usable = {
+            language: sorted({t for t in texts[language] if t.strip() and languages_of[t] == 1})
+            for language in sorted(texts)
+        }
         few = {language: len(found) for language, found in usable.items() if len(found) < min_sentences}
         self.texts = {language: found for language, found in usable.items() if language not in few}
         self.warnings: tuple[str, ...] = ()
@@ -115,10 +121,13 @@ class ProbeAnalysis:
             sample = self._sample(seed, tokens, sentences, labels)
             states_LND = hidden_states(model, tokens, sample.chosen, self.batch_tokens)
             fits.append({count: self._fit(states_LND, sample, count) for count in self.counts})
-            reached = int((sample.rank_N.max() + 1).item())
-            wanted = round(self.counts[0] * (1 - self.test_share))
-            if reached < wanted:
-                warnings.append(f"seed {seed}: {reached} training tokens a language, {wanted} were asked for")
+            for kind, part, share in (
+                ("training", sample.train_N, 1 - self.test_share),
+                ("test", ~sample.train_N, self.test_share),
+            ):
+                reached, wanted = int(sample.rank_N[part].max()) + 1, round(self.counts[0] * share)
+                if reached < wanted:
+                    warnings.append(f"seed {seed}: {reached} {kind} tokens a language, {wanted} were asked for")
             loose = sum(int((~fit.converged_P).sum()) for fit in fits[-1].values())
             if loose:
                 warnings.append(f"seed {seed}: {loose} probes stopped before they had converged")

@@ -138,7 +138,15 @@ def test_batches_change_nothing_that_matters():
 def test_too_few_tokens_are_recorded():
     texts = {"aa": sentences(60, 0, 30), "bb": sentences(60, 30, 60)}
     _, findings = accuracy(texts, tokens_per_language=4000)
-    assert any("training tokens a language, 3000 were asked for" in warning for warning in findings.warnings)
+    for kind, wanted in (("training", 3000), ("test", 1000)):
+        assert any(f"{kind} tokens a language, {wanted} were asked for" in warning for warning in findings.warnings)
+
+
+def test_a_text_under_two_languages_counts_for_neither():
+    texts = {"aa": sentences(60, 0, 30), "bb": sentences(60, 30, 60)}
+    shared = ["w1 w2 w3 w4", "w5 w31"]
+    one = ProbeAnalysis({name: found + shared for name, found in texts.items()})
+    assert one.texts == ProbeAnalysis(texts).texts
 
 
 @pytest.mark.parametrize(
