@@ -109,7 +109,8 @@ def clocks() -> tuple[type, type]:
 
 def overrides(options: argparse.Namespace) -> dict:
     """Fields that differ from the preset."""
-    return {"max_position_embeddings": max(options.tokens, 128)} if options.preset == "toy" else {}
+    shorter = {"max_position_embeddings": max(options.tokens, 128)} if options.preset == "toy" else {}
+    return {"dropout": options.dropout, "attention_dropout": options.dropout, **shorter}
 
 
 def blocks(options: argparse.Namespace) -> list[torch.Tensor]:
@@ -136,6 +137,8 @@ if __name__ == "__main__":
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--steps", type=int, default=3, help="measured steps a process; the first one is not counted")
     parser.add_argument("--rounds", type=int, default=3)
+    # A CPU's fused attention kernel has no dropout: with it, sdpa keeps whole attention matrices.
+    parser.add_argument("--dropout", type=float, default=0.0, help="of both sides, attention's included")
     parser.add_argument("--side", choices=["ours", "stock"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     LightningClock, HuggingFaceClock = clocks()
