@@ -3,8 +3,6 @@
 import csv
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+
+from .atomic import atomic_file, atomic_folder
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         raise ValueError(
             f"concepts: cannot write {path} (suffix {path.suffix!r}); use {', '.join(TABLE_SUFFIXES)} or a folder name."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_file(path) as temporary:
         if path.suffix == ".parquet":
             pa.parquet.write_table(table, temporary)
         elif path.suffix == ".csv":
@@ -80,9 +78,6 @@ def write_table(table: pa.Table, path: Path) -> None:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(lines)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], path: Path) -> None:
@@ -93,8 +88,7 @@ def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], pat
     """
     if path.exists():
         raise ValueError(f"concepts: {path} exists already; remove it or choose another folder.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_folder(path) as temporary:
         for concept, language, positives, negatives in entries:
             if "/" in concept or "\0" in concept:
                 raise ValueError(f"concept {concept!r} cannot be a file name; rename it or save to a .parquet file.")
@@ -112,9 +106,6 @@ def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], pat
                 "sentences": {"positive": positives, "negative": negatives},
             }
             (sense / f"{concept}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _raw(row: dict[str, Any], where: str) -> RawRow:

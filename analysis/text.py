@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
+from .concept_files import TABLE_SUFFIXES
 
 
 def load_text(path: str | Path) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from ..analysis.atomic import write_text
 from .documents import PROBLEMS, Unit
 
 SCHEMA = pa.schema([("hash", pa.uint64()), ("bytes", pa.uint32()), ("tokens", pa.list_(pa.int32()))])
@@ -224,6 +225,4 @@ class Part:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is whole or absent."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
