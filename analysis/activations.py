@@ -193,7 +193,8 @@ def _batch_responses(
     def keep(site: UnitSite, output_BTW: Tensor) -> None:
         pooled_BW = _pool(output_BTW, spans, pooling)
         pooled[site.start] = pooled_BW[:, max(0, group.start - site.start) : group.stop - site.start].float()
-        if site is needed[-1]:
+        # Counted, not taken from the order of the row: that is the user's, and need not be the order of computing.
+        if len(pooled) == len(needed):
             raise _Enough
 
     with hooked(needed, keep), suppress(_Enough):
@@ -207,7 +208,7 @@ def _batch_responses(
 
 
 class _Enough(Exception):
-    """The last site that is needed has responded; the rest of the forward pass would be for nothing."""
+    """All sites that are needed have responded; the rest of the forward pass would be for nothing."""
 
 
 @contextmanager

@@ -14,8 +14,9 @@ class Family:
     Attributes:
         backbone: from the causal LM to the module that is run for hidden states (the LM head is not part of it).
         blocks: from the causal LM to the list of blocks.
-        units: short site name -> path from a block to the linear layer, in the order in which they compute. The names
-            in use are q, k, v (or qkv where one layer computes them), attn_out, ffn_gate, ffn_in, ffn_out.
+        units: short site name -> path from a block to the linear layer. Units are numbered in this order; in the table
+            it is the order in which the layers compute. The names in use are q, k, v (or qkv where one layer computes
+            them), attn_out, ffn_gate, ffn_in, ffn_out.
         activation: path from a block to the module that applies the FFN's activation; in a gated block to the gate's
             values. Its output is the site `ffn_act`.
         sites: the sites that are units; all linear layers if empty.

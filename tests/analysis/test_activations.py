@@ -1,11 +1,13 @@
 """Unit responses against one plain unpadded forward pass a sentence, and a model that is left as it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from babelscope.analysis.activations import POOLINGS, Units, iter_unit_responses, unit_responses
 from babelscope.model import build_model, preset
-from babelscope.model.sites import FAMILIES
+from babelscope.model.sites import FAMILIES, use_family
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
@@ -153,6 +155,22 @@ def test_a_pass_ends_with_the_last_block_it_needs_and_never_runs_the_head():
     list(groups)
     unit_responses(model, tokenizer, sentences)
     assert "head" not in ran
+
+
+def test_a_row_may_list_its_sites_in_any_order():
+    """The pass ends when all have responded, not when the one that the row lists last has."""
+    model, tokenizer, sentences = _model("gpt2"), _tokenizer(None), _sentences()
+    row = FAMILIES["gpt2"]
+    right_SU, units = unit_responses(model, tokenizer, sentences, batch_tokens=60)
+    use_family(model, replace(row, units=dict(reversed(row.units.items())), activation=None))
+    found_SU, turned = unit_responses(model, tokenizer, sentences, batch_tokens=60)
+    assert turned.sites == ("ffn_out", "ffn_in", "attn_out", "qkv") * 2
+    for number, (layer, site) in enumerate(zip(turned.layers, turned.sites, strict=True)):
+        there = next(i for i in range(8) if (units.layers[i], units.sites[i]) == (layer, site))
+        stop = [*turned.starts, turned.n][number + 1]
+        begin = units.starts[there]
+        expected_SU = right_SU[:, begin : begin + stop - turned.starts[number]]
+        assert torch.equal(found_SU[:, turned.starts[number] : stop], expected_SU)
 
 
 def test_bfloat16_weights_give_float32_responses():
