@@ -119,7 +119,9 @@ def _loss_and_gradients(
             increment_VD = chunk_CV.T @ hidden_cast_ND[part]
             grad_VD = increment_VD.to(weight_VD.dtype) if grad_VD is None else grad_VD.add_(increment_VD)
     loss_N.masked_fill_(~counted_N, 0.0)
-    return loss_N, grad_ND, torch.zeros_like(weight_VD) if grad_VD is None else grad_VD
+    if grad_VD is None:  # none is wanted, or there is no token
+        grad_VD = torch.zeros_like(weight_VD) if gradients else weight_VD.new_empty(0)
+    return loss_N, grad_ND, grad_VD
 
 
 def _softmax_rows(logits_RV: Tensor, block_RV: Tensor, index_R: Tensor, share_R: Tensor, gradients: bool) -> Tensor:
