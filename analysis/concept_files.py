@@ -21,10 +21,19 @@ RawRow = tuple[str | None, str, str, Any, str | None]
 COLUMNS = ("concept", "language", "text", "label")
 TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
 CONCEPT_LIST = "concept_list.csv"
+SAVED_TABLE = ("dataset_dict.json", "state.json")
+"""One of them lies in every folder that `datasets` has saved."""
+
+
+def tables_in(path: Path) -> list[Path]:
+    """The tables of a folder that holds nothing but tables, in alphabetical order; any other path as it is."""
+    if not path.is_dir() or any((path / name).exists() for name in (CONCEPT_LIST, *SAVED_TABLE)):
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix in TABLE_SUFFIXES and file.is_file()) or [path]
 
 
 def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
-    """Rows of whatever form lies at `path` (see `ConceptSet.load`).
+    """Rows of the one file or folder at `path` (see `ConceptSet.load`).
 
     Raises:
         ValueError: nothing is there, or it is in no form that is known here.
@@ -157,13 +166,13 @@ def _jsonl_rows(path: Path) -> Iterator[RawRow]:
 def _folder_rows(path: Path, language: str | None) -> Iterator[RawRow]:
     if (path / CONCEPT_LIST).exists():
         return _selfcond_rows(path, language, path)
-    if any((path / name).exists() for name in ("dataset_dict.json", "state.json")):
+    if any((path / name).exists() for name in SAVED_TABLE):
         return _datasets_rows(path)
     folders = sorted(child for child in path.iterdir() if (child / CONCEPT_LIST).exists())
     if not folders:
         raise ValueError(
             f"concepts: {path} holds neither {CONCEPT_LIST} (ml-selfcond), nor one such folder per language, "
-            f"nor a saved `datasets` table (`save_to_disk`)."
+            f"nor {', '.join(TABLE_SUFFIXES)} files, nor a saved `datasets` table (`save_to_disk`)."
         )
     return (row for folder in folders for row in _selfcond_rows(folder, folder.name, path))
 

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -93,7 +93,7 @@ class ConceptSet:
 
     @classmethod
     def load(cls, path: str | Path, language: str | None = None) -> Self:
-        """Read a table (`.parquet`, `.csv`, `.jsonl`, a `datasets` folder) or ml-selfcond folders.
+        """Read a table (`.parquet`, `.csv`, `.jsonl`, a `datasets` folder), a folder of tables, or ml-selfcond folders.
 
         An ml-selfcond folder holds `concept_list.csv` (`group,concept`) and `<group>/<concept>.json`; a
         folder of such folders, named by language, is read as a multilingual set.
@@ -106,7 +106,7 @@ class ConceptSet:
         Raises:
             ValueError: nothing is there, the form is unknown, a column is missing or a value is wrong.
         """
-        return cls((Row(*row) for row in concept_files.read_rows(Path(path), language)), where=str(path))
+        return cls(_rows_of(concept_files.tables_in(Path(path)), language), where=str(path))
 
     @classmethod
     def from_table(cls, table: pa.Table, where: str = "table") -> Self:
@@ -215,6 +215,13 @@ class ConceptSet:
         ):
             if value is not None and value not in known:
                 raise ValueError(f"{name} {value!r} is not in this concept set; it has {', '.join(known) or 'none'}.")
+
+
+def _rows_of(paths: Iterable[Path], language: str | None) -> Iterator[Row]:
+    """Rows of several files, checked here so that an error names the file and the row in it."""
+    for path in paths:
+        for number, row in enumerate(concept_files.read_rows(path, language), start=1):
+            yield _checked(Row(*row), f"{path}, row {number}")
 
 
 def _checked(row: Row, where: str) -> Row:

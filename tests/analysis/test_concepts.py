@@ -156,6 +156,20 @@ def test_a_concept_named_like_a_missing_value_survives_csv(tmp_path):
     assert ConceptSet.load(tmp_path / "odd.csv") == odd
 
 
+def test_a_folder_of_tables_is_one_set(concepts, tmp_path):
+    for language, suffix in (("ar", "csv"), ("en", "jsonl"), ("zh", "parquet")):
+        concepts.subset(languages=[language]).save(tmp_path / "sets" / f"{language}.{suffix}")
+    (tmp_path / "sets" / "README.md").write_text("What this is.")
+    assert ConceptSet.load(tmp_path / "sets").to_table().equals(concepts.to_table())
+
+
+def test_in_a_folder_of_tables_an_error_names_the_file(tmp_path):
+    write_csv(tmp_path / "en.csv", "water,en,The sea.,1", ",en,A chair.,0")
+    write_csv(tmp_path / "fr.csv", "water,fr,La mer.,1", "water,fr,,1")
+    with pytest.raises(ValueError, match=r"fr\.csv, row 2, column 'text': it is empty"):
+        ConceptSet.load(tmp_path)
+
+
 def write_csv(path, *lines):
     path.write_text("\n".join(["concept,language,text,label", *lines]) + "\n", encoding="utf-8")
     return path
