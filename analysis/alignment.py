@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..model.sites import backbone_of, blocks_of
 from .alignment_measures import align
+from .failures import BrokenModelError
 from .findings import Findings
 from .hidden import watched_layers
 from .text import read_table
@@ -165,6 +166,8 @@ class AlignmentAnalysis:
         group = max(1, min(layers, int(self.memory_gb * 1e9 / (4 * len(keys) * width))))
         for first in range(0, layers, group):
             pooled_GSD = mean_states(model, tokens, range(first, min(first + group, layers)), self.batch_tokens)
+            if not torch.isfinite(pooled_GSD).all():
+                raise BrokenModelError("a hidden state is NaN or infinite, and near to nothing: the weights are broken")
             for layer, pooled_SD in enumerate(pooled_GSD, first):
                 yield layer, dict(zip(keys, pooled_SD.numpy(), strict=True))
 

@@ -6,6 +6,7 @@ Shapes: U units, S sentences, C concepts, P positives, N negatives.
 import numpy as np
 
 from .experts import in_chunks
+from .failures import BrokenModelError
 from .ranking import base_keys, descending, precision_from_keys
 from .sentence_halves import ConceptColumns, Half, LanguageSentences
 
@@ -20,7 +21,7 @@ def precision_in_halves(responses_SU: np.ndarray, sentences: LanguageSentences) 
         float64 (C, U) in the choosing and in the scoring half; concepts in the order of the halves' concepts.
 
     Raises:
-        ValueError: a response is NaN or infinite.
+        BrokenModelError: a response is NaN or infinite.
     """
     units = responses_SU.shape[1]
     ap_HCU = np.empty((2, len(sentences.halves[0].concepts), units))
@@ -28,7 +29,7 @@ def precision_in_halves(responses_SU: np.ndarray, sentences: LanguageSentences) 
     def chunk_precision(chunk: slice) -> None:
         x_US = np.ascontiguousarray(responses_SU[:, chunk].T)
         if not np.isfinite(x_US).all():
-            raise ValueError(
+            raise BrokenModelError(
                 "a response is NaN or infinite and has no rank: the weights are broken, or the precision overflows "
                 "(XGLM in float16 does; use bfloat16 or float32)"
             )

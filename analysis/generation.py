@@ -19,6 +19,7 @@ from transformers import DynamicCache
 from ..model.interventions import Forcing, forced
 from ..model.loss import linear_cross_entropy
 from ..model.sites import backbone_of
+from .failures import BrokenModelError
 from .undisturbed import undisturbed
 
 NOT_SCORED = -100
@@ -105,7 +106,7 @@ def draw(logits_BV: Tensor, uniform_BA: Tensor, temperature: float, top_p: float
         uniform_BA: float64 in [0, 1).
 
     Raises:
-        ValueError: the logits of a row are not finite.
+        BrokenModelError: the logits of a row are not finite.
     """
     B, V = logits_BV.shape
     blocks = -(-V // BLOCK)
@@ -115,7 +116,7 @@ def draw(logits_BV: Tensor, uniform_BA: Tensor, temperature: float, top_p: float
     scaled_BV.sub_(scaled_BV.amax(dim=1, keepdim=True)).exp_()
     mass_BN = weight_BV.view(B, blocks, BLOCK).sum(-1).double()
     if not torch.isfinite(mass_BN).all():
-        raise ValueError(
+        raise BrokenModelError(
             "the model's logits are not finite: its weights are broken, or units are forced too far (lower strength)"
         )
     cumulated_BN = mass_BN.cumsum(1)

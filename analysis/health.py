@@ -21,6 +21,7 @@ HASH = "weights"
 """Name of the array that holds the hash of the weights."""
 
 _CHUNK = 1 << 22
+_NOT_FINITE = "weights that are not finite in "
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class HealthAnalysis:
         rows.append({"metric": "norm", "value": math.sqrt(sum(fact.squares for fact in facts))})
         warnings = []
         if bad:
-            warnings.append(f"weights that are not finite in {_listed(bad)}")
+            warnings.append(f"{_NOT_FINITE}{_listed(bad)}")
         if empty:
             warnings.append(f"weights that are all zero: {_listed(empty)}")
         # A dtype that rounds gives other hashes: it belongs to what the numbers depend on.
@@ -115,6 +116,11 @@ class HealthAnalysis:
             settings.update(found.settings)
         arrays = {HASH: np.frombuffer(weights, np.uint8)}
         return Findings.from_rows(self.name, step, rows, arrays=arrays, settings=settings, warnings=warnings)
+
+
+def broken_weights(findings: Findings) -> str | None:
+    """What health findings say of weights that are not finite, on which nothing can be measured; None if all are."""
+    return next((warning for warning in findings.warnings if warning.startswith(_NOT_FINITE)), None)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from .failures import failure_of
 from .findings import ROW_SCHEMA, Findings, read_findings, result_steps, write_findings
 from .health import HASH, HealthAnalysis
 
@@ -29,6 +30,8 @@ class Checkup:
     weights: bytes
     loss: float | None = None
     broken: bool = False
+    unreadable: str | None = None
+    """Why the checkpoint could not be looked at; its weights are then unknown."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def judge(checkups: Iterable[Checkup], jump: float = 0.3) -> dict[int, Verdict]:
     ordered = sorted(checkups, key=lambda checkup: checkup.step)
     by_weights: dict[bytes, list[Checkup]] = defaultdict(list)
     for checkup in ordered:
-        by_weights[checkup.weights].append(checkup)
+        by_weights[_group(checkup)].append(checkup)
     groups = [group for group in by_weights.values() if len(group) > 1]
     left_out = {checkup.step for group in groups for checkup in group[1:]}
     doubtful: set[int] = set()
@@ -72,7 +75,7 @@ def judge(checkups: Iterable[Checkup], jump: float = 0.3) -> dict[int, Verdict]:
     found = {}
     for checkup in ordered:
         verdict = Verdict()
-        twins = [other.step for other in by_weights[checkup.weights] if other is not checkup]
+        twins = [other.step for other in by_weights[_group(checkup)] if other is not checkup]
         if twins:
             right = [step for step in twins if step not in left_out and step not in doubtful]
             verdict = replace(verdict, duplicate_of=right[0] if right else twins[0])
@@ -81,9 +84,16 @@ def judge(checkups: Iterable[Checkup], jump: float = 0.3) -> dict[int, Verdict]:
     return found
 
 
+def _group(checkup: Checkup) -> bytes:
+    """What two checkpoints with the same weights have in common; those that can't be read, nothing."""
+    return checkup.weights or f"step {checkup.step}".encode()
+
+
 def _reasons(
     checkup: Checkup, twin: int | None, doubtful: bool, course: Sequence[Checkup], left_out: set[int], jump: float
 ) -> list[str]:
+    if checkup.unreadable is not None:
+        return [f"it can't be read: {checkup.unreadable}"]
     reasons = ["its weights are broken"] if checkup.broken else []
     if twin is not None and doubtful:
         reasons.append(f"the same weights as step {twin}, and nothing tells which of the two steps they are of")
@@ -110,7 +120,13 @@ def _course(ordered: Sequence[Checkup], without: set[int], jump: float) -> list[
     best: dict[float, tuple[int, float, tuple[Checkup, ...]]] = {math.inf: (0, 0.0, ())}
     for checkup in ordered:
         loss = checkup.loss
-        if checkup.step in without or checkup.broken or loss is None or not math.isfinite(loss):
+        if (
+            checkup.step in without
+            or checkup.broken
+            or checkup.unreadable is not None
+            or loss is None
+            or not math.isfinite(loss)
+        ):
             continue
         for lowest, (count, total, chain) in list(best.items()):
             if loss <= lowest + jump:
@@ -122,6 +138,9 @@ def _course(ordered: Sequence[Checkup], without: set[int], jump: float) -> list[
 
 def checkup_of(findings: Findings) -> Checkup:
     """What health findings say about their checkpoint alone."""
+    unreadable = failure_of(findings)
+    if unreadable is not None:
+        return Checkup(findings.step, b"", unreadable=unreadable)
     value = {
         row["metric"]: row["value"]
         for row in findings.table.to_pylist()

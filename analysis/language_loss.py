@@ -78,7 +78,9 @@ class LanguageLoss:
             rows.append({"metric": "bits_per_byte", "language": language, "value": bits[-1]})
         rows.append({"metric": "loss", "value": sum(losses) / len(losses)})
         rows.append({"metric": "bits_per_byte", "value": sum(bits) / len(bits)})
-        return Findings.from_rows(self.name, step, rows, settings=self.settings)
+        broken = [language for language, loss in zip(self.texts, losses, strict=True) if not math.isfinite(loss)]
+        warnings = [f"the loss is not finite in {', '.join(broken)}: the weights are broken"] if broken else []
+        return Findings.from_rows(self.name, step, rows, settings=self.settings, warnings=warnings)
 
     def _stream(self, tokenizer: Any, documents: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Token ids (N,), the labels among them (N,), and the UTF-8 bytes of the text that is scored."""

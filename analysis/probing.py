@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .failures import BrokenModelError
 from .logistic import solve
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,9 @@ def fit_probes(
                 "each with a training example, and test examples"
             )
     if not torch.isfinite(features_PND).all():
-        raise ValueError("features are not finite: the model's hidden states overflow, look at the checkpoint's health")
+        raise BrokenModelError(
+            "features are not finite: the model's hidden states overflow, look at the checkpoint's health"
+        )
     parts: list[dict[str, Tensor]] = []
     at_once = max(1, int(memory_gb * 1e9 / (6 * 4 * N * (D + classes))))
     for first in range(0, P, at_once):

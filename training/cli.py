@@ -15,7 +15,8 @@ USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
 
   prepare    text -> tokenizer -> token blocks
   pretrain   train the model with callbacks that watch it; --resume goes on where a run stopped
-  analyze    the same callbacks over a series of checkpoints: a run's, local ones, or published ones
+  analyze    the same callbacks over a series of checkpoints: a run's, local ones, or published ones; status 1 where
+             a checkpoint is broken, after all others are done
   steer      force a concept's experts in one model and read what it then writes
   report     one self-contained HTML page about one or several runs
   concepts   mine and check concept sets
@@ -78,9 +79,16 @@ def _analyze(arguments: list[str]) -> int:
     from .sweep_order import SweepStoppedError
 
     try:
-        analyze(**_parsed("analyze", analyze, arguments))
+        failed = analyze(**_parsed("analyze", analyze, arguments))
     except SweepStoppedError as error:
         raise StoppedRun(str(error)) from error
+    if failed:
+        lines = "\n".join(f"  {line}" for line in failed)
+        raise StoppedRun(
+            f"{len(failed)} checkpoint{'s' if len(failed) > 1 else ''} could not be analysed in full:\n{lines}\n"
+            "All others are done, and the reasons are recorded; once a checkpoint is whole, --again true with its "
+            "--steps tries it again"
+        )
     return 0
 
 

@@ -12,8 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from ..model import XGLMForCausalLM
 from ..model.families import Family
 from ..model.sites import use_family
-from .hub import CheckpointMissing
 from .runs import CHECKPOINT_FILE, checkpoint_info
+
+
+class CheckpointDamagedError(ValueError):
+    """A checkpoint whose files are there but are not the whole of a model; the message says which and how."""
 
 
 def load_model(
@@ -28,7 +31,7 @@ def load_model(
     No code of a repository is ever run, and pickled weights are read as weights only.
 
     Raises:
-        CheckpointMissing: weights are missing, damaged, or of another shape than the configuration says.
+        CheckpointDamagedError: weights are missing, damaged, or of another shape than the configuration says.
         ValueError: the architecture needs code of its own, or has no row in the table of families.
     """
     path = str(path)
@@ -55,7 +58,7 @@ def load_model(
     missing = sorted(report["missing_keys"])
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise CheckpointMissing(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
+        raise CheckpointDamagedError(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
     if family is not None or sites:
         use_family(model, family, sites)
     return model.to(device).eval()
@@ -65,13 +68,18 @@ def load_tokenizer(path: str | Path) -> Any:
     """The tokenizer at a path or of a repository.
 
     Raises:
+        CheckpointDamagedError: its files are there and can't be read.
         ValueError: there is none.
     """
     try:
         return AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged tokenizer.json is a plain Exception to the library
+        if (Path(path) / "tokenizer.json").exists():
+            raise CheckpointDamagedError(f"{path}: tokenizer.json can't be read ({_first_line(error)})") from error
+        if not isinstance(error, OSError | ValueError | KeyError | TypeError):
+            raise
         raise ValueError(
-            f"tokenizer: none can be loaded from {path} ({str(error).strip().splitlines()[0]}): name one with "
+            f"tokenizer: none can be loaded from {path} ({_first_line(error)}): name one with "
             "tokenizer=NAME_OR_FOLDER, for example that of the final model's repository"
         ) from error
 
@@ -80,10 +88,12 @@ def _read(path: str, load: Callable[[], Any], what: str) -> Any:
     try:
         return load()
     except (OSError, SafetensorError, EOFError, RuntimeError) as error:
-        raise CheckpointMissing(f"{path}: {what} can't be read ({str(error).strip().splitlines()[0]})") from error
+        if "allocate memory" in str(error):
+            raise  # the machine's fault, not the checkpoint's
+        raise CheckpointDamagedError(f"{path}: {what} can't be read ({_first_line(error)})") from error
     except UnpicklingError as error:
-        raise CheckpointMissing(
-            f"{path}: its pickled weights hold more than weights, and are not loaded: {str(error).strip().splitlines()[0]}"
+        raise CheckpointDamagedError(
+            f"{path}: its pickled weights hold more than weights, and are not loaded: {_first_line(error)}"
         ) from error
     except ValueError as error:
         if "trust_remote_code" not in str(error):
@@ -92,3 +102,7 @@ def _read(path: str, load: Callable[[], Any], what: str) -> Any:
             f"{path} needs code of its own repository, which is never run here: only architectures that transformers "
             "knows can be analysed"
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -46,7 +46,7 @@ def analyze(
     shard: str = "1/1",
     again: bool = False,
     logger: Logger | None = None,
-) -> None:
+) -> list[str]:
     """Run analysis callbacks over a series of checkpoints and write what they find below a run's folder.
 
     What has results is not done again; the same command goes on where a sweep was interrupted. Several processes may
@@ -73,13 +73,17 @@ def analyze(
         missing: stop before any work where a checkpoint is missing, or skip it.
         keep: checkpoints fetched from a repository that may lie on disk at a time, the next one included.
         shard: i/n, to do the i-th of n parts of the series.
-        again: analyse again what has results already.
+        again: analyse again what has results already, or what could not be analysed.
         logger: a logger for the findings besides the results, for example
             babelscope.training.wandb_logger.RunWandbLogger.
 
+    Returns:
+        What could not be analysed, a line a checkpoint: a damaged file or weights that are not finite never stop a
+        sweep. The reasons are recorded in place of the results, and such a checkpoint is not tried again of itself.
+
     Raises:
         ConfigError: with everything that is wrong, before any model is loaded.
-        SweepStoppedError: a checkpoint turned out to be missing or damaged, and missing is stop.
+        SweepStoppedError: a checkpoint turned out to be missing, and missing is stop.
     """
     sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step)] if isinstance(source, str) else source  # fmt: skip
     series, problems, absent = find_series(sources, skip_missing=missing == "skip")
@@ -132,7 +136,7 @@ def analyze(
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
     work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family, tuple(sites or ()))
     with Claims(folder.path / "claims") as claims:
-        Sweep(work, series, hub, claims, keep, missing == "skip").run()
+        return Sweep(work, series, hub, claims, keep, missing == "skip").run()
 
 
 def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> list[str]:

@@ -30,8 +30,12 @@ class Sweep:
     keep: int
     skip: bool
 
-    def run(self) -> None:
-        """Do all that is left, apart from what other living processes are at."""
+    def run(self) -> list[str]:
+        """Do all that is left, apart from what other living processes are at.
+
+        Returns:
+            What could not be analysed, now or earlier: a line a checkpoint, with the reasons.
+        """
         todo = deque(checkpoint for checkpoint in self.series if self.work.due(checkpoint.step))
         if len(todo) < len(self.series):
             log.info("%d of %d checkpoints have their results already", len(self.series) - len(todo), len(self.series))
@@ -78,6 +82,14 @@ class Sweep:
                     self._release(checkpoint)
         if skipped:
             log.warning("%d checkpoints were skipped", skipped)
+        return [line for checkpoint in self.series if (line := self._failures(checkpoint.step))]
+
+    def _failures(self, step: int) -> str:
+        by_reason: dict[str, list[str]] = {}
+        for analysis, reason in self.work.failures(step).items():
+            by_reason.setdefault(reason, []).append(analysis)
+        reasons = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in by_reason.items())
+        return f"step {step}: {reasons}" if reasons else ""
 
     def _claim(
         self, todo: deque[Checkpoint], ahead: deque[tuple[Checkpoint, "Future[Path]"]], fetcher: ThreadPoolExecutor

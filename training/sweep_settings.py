@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.atomic import write_text
+from ..analysis.failures import failure_of
 from ..analysis.findings import Findings, read_findings, result_steps
 from .callbacks.base import AnalysisCallback
 
@@ -59,11 +60,11 @@ def remember(folder: Path, common: Mapping[str, Any], callbacks: Sequence[Analys
 def other_settings(findings: Findings, results: Path) -> list[str]:
     """How the settings of findings differ from those of other steps: where a file changed under the same name."""
     for step in result_steps(results, findings.analysis):
-        if step != findings.step:
-            before = read_findings(results, findings.analysis, step).settings
+        before = read_findings(results, findings.analysis, step)
+        if step != findings.step and failure_of(before) is None:
             return [
                 f"{name} was {old} at step {step} and is {new}"
-                for name, old, new in _differences(_flat(before), _flat(_plain(dict(findings.settings))))
+                for name, old, new in _differences(_flat(before.settings), _flat(_plain(dict(findings.settings))))
             ]
     return []
 

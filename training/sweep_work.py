@@ -2,7 +2,6 @@
 
 import gc
 import logging
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 
+from ..analysis.failures import BrokenModelError, failed_findings, failure_of
 from ..analysis.findings import Findings, findings_path, read_findings, result_steps, write_findings
-from ..analysis.health import HASH
+from ..analysis.health import HASH, broken_weights
 from ..model.families import Family
 from .callbacks import AnalysisCallback, CheckpointHealth
 from .errors import ConfigError
-from .loading import load_model, load_tokenizer
+from .loading import CheckpointDamagedError, load_model, load_tokenizer
 from .runs import RunFolder
 from .series import Checkpoint
 from .sweep_settings import other_settings
@@ -44,21 +44,29 @@ class CheckpointWork:
         return [c for c in self.callbacks if self.again or not c.has_results(self.folder.results, step)]
 
     def analyse(self, checkpoint: Checkpoint, path: Path) -> None:
-        """Run all callbacks that are due; of weights that were seen under another step the results are taken over."""
-        due = deque(self.due(checkpoint.step))
-        words = self._tokenizer(path)
+        """Run all callbacks that are due; of weights that were seen under another step the results are taken over.
+
+        What a broken checkpoint does not allow is recorded with the reason, in the place of its results.
+        """
         model: Any = None
+        words: Any = None
         try:
-            while due:
-                callback = due.popleft()
+            for callback in self.due(checkpoint.step):
                 twin = self._twin(checkpoint.step, callback)
-                if twin is not None:
-                    findings = self._copied(checkpoint, callback, twin)
-                else:
-                    if model is None:
-                        model = load_model(path, self.dtype, self.device, self.family, self.sites)
-                    findings = callback.run(model, words, checkpoint.step, checkpoint.tokens, self.folder.results)
-                    self._refuse_other_settings(callback, findings)
+                broken = self._broken(checkpoint.step, callback)
+                try:
+                    if broken is not None:
+                        raise BrokenModelError(broken)
+                    if twin is not None:
+                        findings = self._copied(checkpoint, callback, twin)
+                    else:
+                        if model is None:
+                            model = load_model(path, self.dtype, self.device, self.family, self.sites)
+                            words = self._tokenizer(path)
+                        findings = callback.run(model, words, checkpoint.step, checkpoint.tokens, self.folder.results)
+                        self._refuse_other_settings(callback, findings)
+                except (BrokenModelError, CheckpointDamagedError) as error:
+                    findings = self._failed(checkpoint, callback, str(error))
                 if self.logger is not None:
                     log_findings([self.logger], findings, self.folder.results)
         finally:
@@ -69,21 +77,51 @@ class CheckpointWork:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def failures(self, step: int) -> dict[str, str]:
+        """Why analyses of a step could not be done, by their names."""
+        found = {}
+        for callback in self.callbacks:
+            if callback.has_results(self.folder.results, step):
+                reason = failure_of(read_findings(self.folder.results, callback.name, step))
+                if reason is not None:
+                    found[callback.name] = reason
+        return found
+
     def _tokenizer(self, path: Path) -> Any:
         if self.tokenizer is None:
             return load_tokenizer(path)
         if self._words is None:
-            self._words = load_tokenizer(self.tokenizer)
+            try:
+                self._words = load_tokenizer(self.tokenizer)
+            except CheckpointDamagedError as error:  # the fault of no checkpoint
+                raise ConfigError([f"tokenizer: {error}"]) from error
         return self._words
+
+    def _broken(self, step: int, callback: AnalysisCallback) -> str | None:
+        """Why nothing can be measured on a checkpoint, where its health says so."""
+        results, name = self.folder.results, CheckpointHealth.name
+        if callback.name == name or not findings_path(results, name, step).exists():
+            return None
+        health = read_findings(results, name, step)
+        return failure_of(health) or broken_weights(health)
+
+    def _failed(self, checkpoint: Checkpoint, callback: AnalysisCallback, reason: str) -> Findings:
+        findings = failed_findings(callback.name, checkpoint.step, reason).with_tokens(checkpoint.tokens)
+        write_findings(findings, self.folder.results)
+        log.warning("%s could not be done at step %d: %s", callback.name, checkpoint.step, reason)
+        if isinstance(callback, CheckpointHealth):
+            callback.judge(self.folder.results)
+            findings = read_findings(self.folder.results, callback.name, checkpoint.step)
+        return findings
 
     def _twin(self, step: int, callback: AnalysisCallback) -> int | None:
         """Another step with the very same weights, for which this analysis has results."""
         results, name = self.folder.results, CheckpointHealth.name
         if callback.name == name or not findings_path(results, name, step).exists():
             return None
-        weights = read_findings(results, name, step).arrays[HASH].tobytes()
-        for other in result_steps(results, name):
-            same = other != step and read_findings(results, name, other).arrays[HASH].tobytes() == weights
+        weights = _weights(read_findings(results, name, step))
+        for other in result_steps(results, name) if weights is not None else ():
+            same = other != step and _weights(read_findings(results, name, other)) == weights
             # Two copies never lean on each other when everything is to be done again.
             if same and callback.has_results(results, other) and (other < step or not self.again):
                 return other
@@ -109,3 +147,8 @@ class CheckpointWork:
                 f"{type(callback).__name__}: {difference}; set again: true to replace the results, or name another run"
                 for difference in differences
             )
+
+
+def _weights(health: Findings) -> bytes | None:
+    """The hash of a checkpoint's weights, where it could be read."""
+    return health.arrays[HASH].tobytes() if HASH in health.arrays else None

@@ -6,7 +6,7 @@ import huggingface_hub.constants as constants
 import pytest
 import torch
 from babelscope.training.hub import CheckpointMissing, Hub
-from babelscope.training.loading import load_model, load_tokenizer
+from babelscope.training.loading import CheckpointDamagedError, load_model, load_tokenizer
 from babelscope.training.series import Checkpoint
 from huggingface_hub import hf_hub_download
 
@@ -183,11 +183,11 @@ def test_weights_that_lack_a_tensor_are_refused(folders, tmp_path):
     del tensors["transformer.h.1.mlp.dense_4h_to_h.weight"]
     save_file(tensors, tmp_path / "c" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(
-        CheckpointMissing, match=r"half there: transformer\.h\.1\.mlp\.dense_4h_to_h\.weight is not among"
+        CheckpointDamagedError, match=r"half there: transformer\.h\.1\.mlp\.dense_4h_to_h\.weight is not among"
     ):
         load_model(tmp_path / "c")
     (tmp_path / "c" / "model.safetensors").write_bytes(b"\0" * 100)
-    with pytest.raises(CheckpointMissing, match="the weights can't be read"):
+    with pytest.raises(CheckpointDamagedError, match="the weights can't be read"):
         load_model(tmp_path / "c")
 
 
@@ -199,6 +199,19 @@ def test_a_pickle_that_would_run_code_is_refused(folders, tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.json").write_bytes((folders / "plain" / "config.json").read_bytes())
     torch.save({"x": Evil()}, tmp_path / "c" / "pytorch_model.bin")
-    with pytest.raises(CheckpointMissing, match="its pickled weights hold more than weights, and are not loaded"):
+    with pytest.raises(CheckpointDamagedError, match="its pickled weights hold more than weights, and are not loaded"):
         load_model(tmp_path / "c")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_tokenizer_is_told_from_none(folders, tmp_path):
+    word_tokenizer().save_pretrained(tmp_path / "c")
+    path = tmp_path / "c" / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointDamagedError, match=r".*tokenizer\.json can't be read"):
+        load_tokenizer(tmp_path / "c")
+    with pytest.raises(
+        ValueError, match=r"none can be loaded from .*: name one with tokenizer=NAME_OR_FOLDER"
+    ) as caught:
+        load_tokenizer(folders / "pickle")
+    assert not isinstance(caught.value, CheckpointDamagedError)

@@ -67,8 +67,12 @@ class CheckpointHealth(AnalysisCallback):
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Examine the checkpoint of `step`, and judge all those below `results` again."""
         super().run(model, tokenizer, step, tokens, results)
+        self.judge(results)
+        return read_findings(results, self.name, step)
+
+    def judge(self, results: str | Path) -> None:
+        """Judge all checkpoints below `results`, and tell of those whose verdict is another than before."""
         for other, verdict in review(results, self.jump).items():
             if verdict.reasons and self._reported.get(other) != verdict.reasons:
                 log.warning("Step %d is not sound: %s", other, "; ".join(verdict.reasons))
             self._reported[other] = verdict.reasons
-        return read_findings(results, self.name, step)

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
+from ...analysis.failures import BrokenModelError, failure_of
 from ...analysis.findings import Findings, findings_path, read_findings, result_steps
 from ...analysis.identification import (
     ConceptWords,
@@ -140,6 +141,7 @@ def read_experts(results: Path, step: int) -> Findings:
     """The findings of the expert analysis at a step.
 
     Raises:
+        BrokenModelError: the analysis could not be done.
         ValueError: there are none, with the steps that have any.
     """
     if not findings_path(results, ExpertNeurons.name, step).exists():
@@ -149,7 +151,11 @@ def read_experts(results: Path, step: int) -> Findings:
             f"steering at step {step} needs the experts of that step, and {results} has none ({there}): list "
             "ExpertNeurons before Steering with a schedule that has this step, or name experts_results"
         )
-    return read_findings(results, ExpertNeurons.name, step)
+    found = read_findings(results, ExpertNeurons.name, step)
+    reason = failure_of(found)
+    if reason is not None:
+        raise BrokenModelError(f"there are no experts to steer with at step {step}: {reason}")
+    return found
 
 
 def check_experts_come_first(steering: Steering, callbacks: Sequence[Any], max_steps: int) -> None:
