@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 
 from . import concept_files
+from .lexicon import SHIPPED
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
     ]
 )
+
+SHIPPED_SENTENCES = "shipped"
+"""Name, in place of a path, of the sentences that come with the package: 24 concepts in 16 languages."""
 
 
 class Row(NamedTuple):
@@ -99,14 +103,15 @@ class ConceptSet:
         folder of such folders, named by language, is read as a multilingual set.
 
         Args:
-            path: the file or folder.
+            path: the file or folder, or `shipped` for the sentences that come with the package.
             language: the language of a single ml-selfcond folder; without it, what the files say, or else
                 `en` with a warning.
 
         Raises:
             ValueError: nothing is there, the form is unknown, a column is missing or a value is wrong.
         """
-        return cls(_rows_of(concept_files.tables_in(Path(path)), language), where=str(path))
+        place = SHIPPED / "sentences" if str(path) == SHIPPED_SENTENCES else Path(path)
+        return cls(_rows_of(concept_files.tables_in(place), language), where=str(path))
 
     @classmethod
     def from_table(cls, table: pa.Table, where: str = "table") -> Self:

@@ -20,7 +20,8 @@ class ExpertNeurons(AnalysisCallback):
 
     Args:
         concepts: concept set: a .parquet, .csv or .jsonl table (concept, language, text, label), a `datasets` folder,
-            or a folder of ml-selfcond files per language. By default concepts.parquet in the run's token store.
+            a folder of ml-selfcond files per language, or `shipped` for the sentences that come with Babelscope (24
+            concepts, 16 languages). By default concepts.parquet in the run's token store.
         schedule: optimizer steps at which to look; by default 0 and the powers of two.
         k: number of experts of a concept and language, or a fraction of the model's units (0.01). By default 500, as
             in the study, but at most 1 % of the units.
@@ -104,6 +105,6 @@ class ExpertNeurons(AnalysisCallback):
             where = "there is no token store" if path is None else f"{path} does not exist"
             raise ValueError(
                 f"ExpertNeurons has no concepts, and {where}: pass concepts=FILE "
-                "(babelscope concepts builds one from text and a word list)"
+                "(`babelscope concepts mine` builds one from text) or concepts='shipped'"
             )
         return path
