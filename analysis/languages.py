@@ -7,10 +7,13 @@ folding.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+
+from . import declension
+from .declension import Declension
 
 NO_AFFIX = frozenset({""})
 SCRIPTS = {
@@ -20,7 +23,7 @@ SCRIPTS = {
     "DEVANAGARI": "\u0900-\u0963\u0970-\u097f",
     "ETHIOPIC": "\u1200-\u135a\u1380-\u138f",
     "CJK": "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af",
-    "HEBREW": "\u05d0-\u05f4",
+    "HEBREW": "\u05d0-\u05f4\ufb1d-\ufb4f",
     "KANNADA": "\u0c80-\u0cff",
     "TAMIL": "\u0b80-\u0bff",
     "TELUGU": "\u0c00-\u0c7f",
@@ -29,6 +32,8 @@ SCRIPTS = {
 JOINERS = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 MARKS = re.compile("[\u0300-\u036f]")
 ARABIC_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
+
+HEBREW_MARKS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]+")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Language:
         spaced: whether words are separated; where they are not, a form matches anywhere.
         respell: spelling variants to make equal, after NFC and case folding.
         before_suffix: a final letter and what it becomes before a suffix (Arabic ta marbuta).
+        capitals: capitals and their small letters, where Unicode's default is not the language's (Turkish İ, I).
+        declension: the stems of a form with their endings, where they depend on the form; instead of `suffixes`.
     """
 
     script: str
@@ -50,6 +57,8 @@ class Language:
     spaced: bool = True
     respell: Callable[[str], str] | None = None
     before_suffix: tuple[str, str] | None = None
+    capitals: tuple[tuple[str, str], ...] = ()
+    declension: Declension | None = None
 
     def fold(self, text: str) -> str:
         """Text as it is compared: NFC, case-folded, without joiners, with the language's spelling variants made one.
@@ -58,11 +67,22 @@ class Language:
         """
         for joiner in JOINERS:
             text = text.replace(joiner, "")
+        for capital, small in self.capitals:
+            text = text.replace(capital, small)
         text = text.replace("’", "'").casefold()
         # NFC on Latin text is slow, and only a combining mark can make it necessary there.
         if self.script != "LATIN" or MARKS.search(text):
             text = unicodedata.normalize("NFC", text)
         return text if self.respell is None else self.respell(text)
+
+    def stems(self, form: str) -> Iterator[tuple[str, frozenset[str]]]:
+        """The stems of a folded form, each with the endings it may carry (`""` among them if it stands alone)."""
+        if self.declension is not None:
+            yield from self.declension(form)
+            return
+        yield form, self.suffixes
+        if self.before_suffix and form.endswith(self.before_suffix[0]):
+            yield form.removesuffix(self.before_suffix[0]) + self.before_suffix[1], self.suffixes - NO_AFFIX
 
     def writes(self, text: str, share: float = 0.6) -> bool:
         """Whether at least `share` of the letters in a text belong to the language's script."""
@@ -141,6 +161,9 @@ _URDU = Language(
 )
 # The nukta of letters borrowed from Persian and the candrabindu are often left out in print.
 _DEVANAGARI_VARIANTS = {f"{letter}\u093c": letter for letter in "कखगजफ"} | {"ँ": "ं"}
+_MARATHI_VARIANTS = _DEVANAGARI_VARIANTS | {"ऱ": "र", "अॅ": "ॲ"}  # both ways to write the eyelash r, and the a of loans
+# The hyphen of Hebrew stands where others write a space; final letters are made plain.
+_HEBREW_VARIANTS = {"־": " ", "ך": "כ", "ם": "מ", "ן": "נ", "ף": "פ", "ץ": "צ"}
 _LATIN = Language("LATIN")
 
 LANGUAGES: dict[str, Language] = {
@@ -160,13 +183,29 @@ LANGUAGES: dict[str, Language] = {
     "ur": _URDU,
     "vi": _LATIN,
     "zh": Language("CJK", spaced=False),
+    # ß is ss after case folding; umlauts and endings are spelled out.
     "de": _LATIN,
-    "fi": _LATIN,
-    "tr": Language("LATIN", respell=_replacing({"i̇": "i", "ı": "i"})),
-    "am": Language("ETHIOPIC"),
-    "he": Language("HEBREW"),
-    "kn": Language("KANNADA"),
-    "mr": Language("DEVANAGARI", respell=_replacing(_DEVANAGARI_VARIANTS)),
+    "fi": Language("LATIN", declension=declension.finnish),
+    "tr": Language(
+        "LATIN",
+        respell=_replacing({"i\u0307": "i"}),
+        capitals=(("I\u0307", "i"), ("İ", "i"), ("I", "ı")),
+        declension=declension.turkish,
+    ),
+    "am": Language(
+        "ETHIOPIC",
+        prefixes=declension.amharic_prefixes(),
+        respell=declension.ethiopic_respell,
+        declension=declension.amharic,
+    ),
+    "he": Language(
+        "HEBREW",
+        prefixes=declension.hebrew_prefixes(),
+        respell=_replacing(_HEBREW_VARIANTS, strip=HEBREW_MARKS),
+        declension=declension.hebrew,
+    ),
+    "kn": Language("KANNADA", declension=declension.kannada),
+    "mr": Language("DEVANAGARI", respell=_replacing(_MARATHI_VARIANTS), declension=declension.marathi),
 }
 """The languages that word forms can be given for; the first 16 are the ones that every concept must cover."""
 

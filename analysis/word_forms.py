@@ -21,7 +21,6 @@ class Pattern(NamedTuple):
     written: str
     prefixes: frozenset[str]
     suffixes: frozenset[str] | None  # None: any ending
-    bare: bool = True  # whether the form may stand without a suffix
     exact: bool = False  # whether it is written as one that takes no affixes
 
 
@@ -90,11 +89,11 @@ class Matcher:
         if not facts.spaced or marker == "=":
             yield stem, Pattern(concept, role, written, NO_AFFIX, NO_AFFIX, exact=True)
             return
-        suffixes = None if marker == "*" else facts.suffixes
-        yield stem, Pattern(concept, role, written, facts.prefixes, suffixes)
-        if facts.before_suffix and marker == "" and stem.endswith(facts.before_suffix[0]):
-            bound = stem.removesuffix(facts.before_suffix[0]) + facts.before_suffix[1]
-            yield bound, Pattern(concept, role, written, facts.prefixes, facts.suffixes, bare=False)
+        if marker == "*":
+            yield stem, Pattern(concept, role, written, facts.prefixes, None)
+            return
+        for bound, suffixes in facts.stems(stem):
+            yield bound, Pattern(concept, role, written, facts.prefixes, suffixes)
 
     def hits(self, folded: str) -> Iterator[Hit]:
         """Words of the lexicon in a text that `language.fold` has been applied to, before exclusions are weighed."""
@@ -123,9 +122,7 @@ class Matcher:
                     after = folded[end:word_end]
                 start, end = word_start, word_end
             for pattern in patterns:
-                if before in pattern.prefixes and (
-                    pattern.suffixes is None or (after in pattern.suffixes and (after or pattern.bare))
-                ):
+                if before in pattern.prefixes and (pattern.suffixes is None or after in pattern.suffixes):
                     detail = 2 * length + pattern.exact
                     yield Hit(start, end, pattern.concept, pattern.role, pattern.written, detail)
 
