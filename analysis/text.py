@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from .concept_files import TABLE_SUFFIXES
+from .concepts import SHIPPED_SENTENCES, ConceptSet, text_key
 
 
 def load_text(path: str | Path) -> dict[str, list[str]]:
@@ -17,14 +18,20 @@ def load_text(path: str | Path) -> dict[str, list[str]]:
 
     Args:
         path: a prepared store (its held-out documents), a folder of `<language>.txt` (a document a line),
-            or a .parquet, .csv or .jsonl table with columns `language` and `text`.
+            a .parquet, .csv or .jsonl table with columns `language` and `text`, or `shipped`: the sentences that come
+            with the package, of all concepts and none in turn.
 
     Raises:
         ValueError: nothing is there, or it is in none of these forms.
     """
     path = Path(path)
+    if str(path) == SHIPPED_SENTENCES:
+        sentences: dict[str, set[str]] = defaultdict(set)
+        for row in ConceptSet.load(SHIPPED_SENTENCES).rows():
+            sentences[row.language].add(row.text)
+        return {language: sorted(texts, key=text_key) for language, texts in sentences.items()}
     if not path.exists():
-        raise ValueError(f"text: {path} does not exist; give a store, a folder of <language>.txt, or a table")
+        raise ValueError(f"text: {path} does not exist; give a store, a folder of <language>.txt, a table, or 'shipped'")
     if path.is_file():
         texts = defaultdict(list)
         for row in read_table(path, ("language", "text")):

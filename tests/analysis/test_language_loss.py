@@ -125,6 +125,8 @@ def test_text_is_read_from_folders_and_tables(tmp_path):
     assert load_text(tmp_path / "t.csv") == {"xx": ["one two"], "yy": ["drei"]}
     (tmp_path / "t.jsonl").write_text('{"language": "xx", "text": "one"}\n', encoding="utf-8")
     assert load_text(tmp_path / "t.jsonl") == {"xx": ["one"]}
+    sentences = load_text("shipped")["en"]
+    assert len(sentences) == len(set(sentences)) > 600
 
 
 def test_text_that_is_not_there_is_named(tmp_path):

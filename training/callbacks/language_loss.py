@@ -30,8 +30,8 @@ class PerLanguageLoss(AnalysisCallback):
 
         Args:
             schedule: optimizer steps; by default 0 and all powers of two, and the last.
-            text: a prepared store, a folder of <language>.txt, or a table with columns language and text; by default
-                the validation documents of the run's own store.
+            text: a prepared store, a folder of <language>.txt, a table with columns language and text, or `shipped`
+                for the sentences that come with Babelscope; by default the validation documents of the run's own store.
             context: tokens of a window; the model's positions bound it.
             stride: tokens by which overlapping windows advance; half the context by default.
             max_tokens: tokens scored per language at most.

@@ -36,8 +36,8 @@ class LanguageProbe(AnalysisCallback):
 
         Args:
             schedule: optimizer steps; by default 0 and all powers of two, and the last.
-            text: a prepared store, a folder of <language>.txt, or a table with columns language and text; by default
-                the validation documents of the run's own store.
+            text: a prepared store, a folder of <language>.txt, a table with columns language and text, or `shipped`
+                for the sentences that come with Babelscope; by default the validation documents of the run's own store.
             tokens_per_language: tokens of each language for training and test together; further numbers in a list
                 train on fewer tokens as well (`accuracy_20`), which shows more of what is lost early.
             seeds: probe seeds, by default 0, 1, 2: each draws its own sentences, split and tokens.
