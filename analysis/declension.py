@@ -109,8 +109,8 @@ def finnish(form: str) -> Stems:
 
 # Hebrew, final letters folded. His, my, our; plural, its construct and its possessives. Her (-ה), their (-ם, -ן)
 # and your (-ך) make other words too often.
-_HE_ENDINGS = frozenset(["", *["י", "ו", "נו", "ימ", "יימ", "יו", "יה", "יהמ", "יהנ", "ינו", "יכ", "יכמ"]])
-_HE_AFTER_PLURAL = frozenset(["", *["י", "יו", "יה", "יהמ", "יהנ", "ינו", "יכ", "יכמ"]])
+_HE_ENDINGS = frozenset(["", *_words("י ו נו ימ יימ יו יה יהמ יהנ ינו יכ יכמ")])
+_HE_AFTER_PLURAL = frozenset(["", *_words("י יו יה יהמ יהנ ינו יכ יכמ")])
 
 
 def hebrew_prefixes() -> frozenset[str]:
@@ -180,65 +180,25 @@ def amharic(form: str) -> Stems:
 _KN_PLURAL = tuple(
     "ಗಳ" + ending for ending in ["", "ು", "ನ್ನು", "ನ್ನೂ", "ಿಗೆ", "ಿಗೂ", "ಿಗಾಗಿ", "ಲ್ಲಿ", "ಲ್ಲಿನ", "ಲ್ಲೂ", "ಿಂದ", "ೂ", "ೇ", "ೊಂದಿಗೆ"]
 )
-_KN_AFTER_A = frozenset(
-    [
-        "ವು",
-        "ವನ್ನು",
-        "ವನ್ನೂ",
-        "ವೂ",
-        "ವೇ",
-        "ವೊಂದು",
-        "ದ",
-        "ದಲ್ಲಿ",
-        "ದಲ್ಲಿನ",
-        "ದಲ್ಲೂ",
-        "ದಲ್ಲೇ",
-        "ದಿಂದ",
-        "ದಿಂದಾಗಿ",
-        "ದೊಂದಿಗೆ",
-        "ಕ್ಕೆ",
-        "ಕ್ಕೂ",
-        "ಕ್ಕಾಗಿ",
-    ]
-).union(_KN_PLURAL, {""})
-_KN_AFTER_I_E = frozenset(
-    ["ಯ", "ಯು", "ಯನ್ನು", "ಯನ್ನೂ", "ಯೂ", "ಯೇ", "ಯೊಂದು", "ಗೆ", "ಗೂ", "ಗಾಗಿ", "ಯಲ್ಲಿ", "ಯಲ್ಲಿನ", "ಯಲ್ಲೂ", "ಯಲ್ಲೇ", "ಯಿಂದ", "ಯಿಂದಾಗಿ", "ಯೊಂದಿಗೆ"]
-).union(_KN_PLURAL, {""})
-# In place of a final -u, or on a consonant.
-_KN_FOR_U = frozenset(
-    [
-        "ನ್ನು",
-        "ನ್ನೂ",
-        "ಿನ",
-        "ಿನಲ್ಲಿ",
-        "ಿನಲ್ಲೂ",
-        "ಿನಲ್ಲೇ",
-        "ಿನಿಂದ",
-        "ಿನಿಂದಾಗಿ",
-        "ಿನೊಂದಿಗೆ",
-        "ಿಗೆ",
-        "ಿಗೂ",
-        "ಿಗಾಗಿ",
-        "ಲ್ಲಿ",
-        "ಲ್ಲಿನ",
-        "ಲ್ಲೂ",
-        "ಿಂದ",
-        "ೂ",
-        "ೇ",
-        "ೊಂದು",
-        "ೊಂದಿಗೆ",
-    ]
+_KN_AFTER_A = frozenset(_words("ವು ವನ್ನು ವನ್ನೂ ವೂ ವೇ ವೊಂದು ದ ದಲ್ಲಿ ದಲ್ಲಿನ ದಲ್ಲೂ ದಲ್ಲೇ ದಿಂದ ದಿಂದಾಗಿ ದೊಂದಿಗೆ ಕ್ಕೆ ಕ್ಕೂ ಕ್ಕಾಗಿ")).union(
+    _KN_PLURAL, {""}
 )
-_KN_ON_CONSONANT = frozenset(["ನ", "ನಲ್ಲಿ", "ನಲ್ಲಿನ", "ನಲ್ಲೂ", "ನಿಂದ", "ನೊಂದಿಗೆ", "ಗೆ", "ಗೂ", "ಗಾಗಿ"]).union(_KN_PLURAL, {""})
+_KN_AFTER_I_E = frozenset(_words("ಯ ಯು ಯನ್ನು ಯನ್ನೂ ಯೂ ಯೇ ಯೊಂದು ಗೆ ಗೂ ಗಾಗಿ ಯಲ್ಲಿ ಯಲ್ಲಿನ ಯಲ್ಲೂ ಯಲ್ಲೇ ಯಿಂದ ಯಿಂದಾಗಿ ಯೊಂದಿಗೆ")).union(
+    _KN_PLURAL, {""}
+)
+_KN_AFTER_U = frozenset(_words("ವನ್ನು ವನ್ನೂ ವಿನ ವಿನಲ್ಲಿ ವಿನಿಂದ ವಿನೊಂದಿಗೆ ವಿಗೆ ವಿಗೂ ವಿಗಾಗಿ ವೂ ವೇ")).union(_KN_PLURAL, {""})
+# In place of a final -u, or on a consonant.
+_KN_FOR_U = frozenset(_words("ನ್ನು ನ್ನೂ ಿನ ಿನಲ್ಲಿ ಿನಲ್ಲೂ ಿನಲ್ಲೇ ಿನಿಂದ ಿನಿಂದಾಗಿ ಿನೊಂದಿಗೆ ಿಗೆ ಿಗೂ ಿಗಾಗಿ ಲ್ಲಿ ಲ್ಲಿನ ಲ್ಲೂ ಿಂದ ೂ ೇ ೊಂದು ೊಂದಿಗೆ"))
+_KN_ON_CONSONANT = frozenset(_words("ನ ನಲ್ಲಿ ನಲ್ಲಿನ ನಲ್ಲೂ ನಿಂದ ನೊಂದಿಗೆ ಗೆ ಗೂ ಗಾಗಿ")).union(_KN_PLURAL, {""})
 
 
 def kannada(form: str) -> Stems:
     """Case and number by the final sound; a final -u gives way to the ending, and loans may add -i-."""
     last = form[-1]
     if last == "ು":
-        yield form, frozenset(_KN_PLURAL) | {""}
+        yield form, _KN_AFTER_U
         yield form[:-1], _KN_FOR_U
-    elif last == "್":
+    elif last in "್ಂ":
         yield form, _KN_ON_CONSONANT
         yield form[:-1], _KN_FOR_U
     else:
@@ -246,50 +206,10 @@ def kannada(form: str) -> Stems:
 
 
 _MR_CASES = frozenset(
-    [
-        "ला",
-        "ना",
-        "ने",
-        "नी",
-        "नं",
-        "शी",
-        "चा",
-        "ची",
-        "चे",
-        "च्या",
-        "चं",
-        "त",
-        "तून",
-        "तील",
-        "तला",
-        "तली",
-        "तले",
-        "तल्या",
-        "हून",
-        "साठी",
-        "वर",
-        "वरील",
-        "वरून",
-        "कडे",
-        "कडून",
-        "मध्ये",
-        "मधील",
-        "मधून",
-        "खाली",
-        "पासून",
-        "पर्यंत",
-        "सह",
-        "समोर",
-        "जवळ",
-        "मागे",
-        "पुढे",
-        "प्रमाणे",
-        "मुळे",
-        "बद्दल",
-        "विषयी",
-        "बरोबर",
-        "सोबत",
-    ]
+    _words(
+        "ला ना ने नी नं शी चा ची चे च्या चं त तून तील तला तली तले तल्या हून साठी वर वरील वरून कडे "
+        "कडून मध्ये मधील मधून खाली पासून पर्यंत सह समोर जवळ मागे पुढे प्रमाणे मुळे बद्दल विषयी बरोबर सोबत"
+    )
 )
 _MR_ENDINGS = frozenset(_joined(["", *_MR_CASES], ("", "च", "ही")))
 _MR_AFTER_OBLIQUE = frozenset(_joined(_MR_CASES, ("", "च", "ही")))

@@ -1,7 +1,7 @@
 """Checks a lexicon: coverage, script, spelling, duplicates, and words that stand under two concepts."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .languages import LANGUAGES, REQUIRED, Language
@@ -12,12 +12,14 @@ from .word_forms import Matcher, split_marker
 NEUTRAL = frozenset(" -'’·0123456789")
 
 
-def check_lexicon(path: str | Path = SHIPPED, required: tuple[str, ...] = REQUIRED) -> list[str]:
+def check_lexicon(path: str | Path = SHIPPED, required: tuple[str, ...] = REQUIRED, further: int = 0) -> list[str]:
     """What is wrong with a lexicon file or folder, each problem with its place and remedy; empty if nothing.
 
     Args:
         path: a YAML file or a folder of them.
         required: the languages in which every concept must have a form.
+        further: how many concepts every other language that appears must cover, the same ones in all of them, so
+            that they compare; 0 asks nothing of them.
     """
     concepts, problems = read_lexicon(Path(path))
     for concept in concepts.values():
@@ -25,6 +27,8 @@ def check_lexicon(path: str | Path = SHIPPED, required: tuple[str, ...] = REQUIR
         for code, role, forms in _lists(concept):
             if code in LANGUAGES:
                 problems += _spelling(f"{concept.name}: {role}.{code}", forms, LANGUAGES[code])
+    if further:
+        problems += _further_coverage(concepts, required, further)
     if concepts:
         lexicon = Lexicon(concepts)
         codes = {code for concept in concepts.values() for code, _, _ in _lists(concept)} & LANGUAGES.keys()
@@ -46,6 +50,18 @@ def _coverage(concept: Concept, required: tuple[str, ...]) -> Iterator[str]:
     unknown = sorted({code for code, _, _ in _lists(concept)} - LANGUAGES.keys())
     if unknown:
         yield f"{concept.name}: {', '.join(unknown)} has no entry in analysis/languages.py; add its script there."
+
+
+def _further_coverage(concepts: Mapping[str, Concept], required: tuple[str, ...], least: int) -> Iterator[str]:
+    codes = {code for concept in concepts.values() for code, _, _ in _lists(concept)} - set(required)
+    covered = {code: {name for name, concept in concepts.items() if concept.forms.get(code)} for code in codes}
+    everywhere = set().union(*covered.values())
+    for code in sorted(codes):
+        if len(covered[code]) < least:
+            yield f"{code}: forms of {len(covered[code])} concepts, fewer than {least}; add more or take the language out."
+        missing = sorted(everywhere - covered[code])
+        if missing:
+            yield f"{code}: no form of {', '.join(missing)}, which other further languages have; cover the same concepts."
 
 
 def _spelling(where: str, forms: tuple[str, ...], facts: Language) -> Iterator[str]:
