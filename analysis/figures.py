@@ -15,16 +15,28 @@ from .figures_curves import (
     loss_curves,
     metric_curves,
     overlap_curves,
-    probe_curves,
     tokens_curves,
     training_curves,
     transfer_curves,
 )
 from .figures_data import has
+from .figures_layers import alignment_by_language, alignment_curves, probe_curves
 from .figures_maps import confusion, language_matrix, metric_heatmap, probe_heatmap, recall, shared_layers
-from .figures_profiles import concept_overlap, expert_profile, languages_per_expert, probe_profile
+from .figures_profiles import (
+    alignment_directions,
+    alignment_profile,
+    concept_overlap,
+    expert_profile,
+    languages_per_expert,
+    probe_profile,
+)
+from .figures_sound import sound_only
 
 __all__ = [
+    "alignment_by_language",
+    "alignment_curves",
+    "alignment_directions",
+    "alignment_profile",
     "concept_overlap",
     "confusion",
     "expert_profile",
@@ -53,10 +65,12 @@ def logged_figures(rows: pa.Table, step: int) -> dict[str, go.Figure]:
         ("validation/languages", "validation", "bits_per_byte", loss_curves),
         ("probe/layers", "probe", "accuracy_mean", probe_heatmap),
         ("probe/curves", "probe", "accuracy_mean", probe_curves),
+        ("alignment/curves", "alignment", "retrieval_accuracy", alignment_curves),
         ("experts/overlap_curves", "experts", "overlap_mean", overlap_curves),
         ("experts/language_pairs", "experts", "overlap_mean", partial(language_matrix, step=step)),
         ("experts/shared_layers", "experts", "shared_layer", shared_layers),
         ("experts/languages_per_expert", "experts", "shared_by_01", languages_per_expert),
         ("experts/transfer_curves", "experts", "transfer_ap_overall", transfer_curves),
     ]
-    return {name: draw(rows) for name, analysis, metric, draw in drawings if has(rows, analysis, metric)}
+    sound = sound_only(rows)
+    return {name: draw(rows) for name, analysis, metric, draw in drawings if has(sound, analysis, metric)}

@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from .figures_data import Runs, steps_of
+from .figures_sound import mark_unsound
 from .figures_style import Sketch, position, short
 
 MOST_TICKS = 8
+EARLY, CROWDED = 0.05, 0.1
 
 
 def log_ticks(low: float, high: float, unit: float = 1.0) -> list[float]:
@@ -39,15 +44,35 @@ def linear_ticks(low: float, high: float) -> list[float]:
     return [index * size for index in range(math.ceil(low / size), math.floor(high / size) + 1)]
 
 
-def finish_steps(sketch: Sketch) -> go.Figure:
+def geometric(tables: Sequence[pa.Table]) -> bool:
+    """Whether checkpoints crowd at the beginning, as on a schedule of powers, so that a log-like axis shows them better.
+
+    They do if more than a tenth of those after the first lie within the first twentieth of the steps. What is logged
+    while training does not count.
+    """
+    steps = sorted(
+        {step for table in tables for step in steps_of(table.filter(pc.not_equal(table["analysis"], "training")))}
+    )
+    if len(steps) < 3:
+        return True
+    early = steps[0] + (steps[-1] - steps[0]) * EARLY
+    return sum(step <= early for step in steps[1:]) > CROWDED * (len(steps) - 1)
+
+
+def finish_steps(sketch: Sketch, rows: pa.Table | Runs | None = None) -> go.Figure:
     """Finish a figure whose traces lie on steps: ticks now, and those of the other three axes in `layout.meta`.
+
+    Points of steps that are not sound, as the health in `rows` says, become hollow and leave the lines.
 
     The unit of the token axis is the smallest number of tokens a step that occurs, so that both log-like axes have the
     same shape where a step always brings the same number of tokens.
     """
+    if rows is not None:
+        mark_unsound(sketch, rows)
     points = {
         (step, tokens)
         for trace in sketch.traces
+        if "steps" in trace["meta"]
         for step, tokens in zip(trace["meta"]["steps"], trace["meta"]["tokens"], strict=True)
     }
     rates = [tokens / step for step, tokens in points if step > 0 and tokens]

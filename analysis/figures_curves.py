@@ -1,4 +1,4 @@
-"""Curves over steps: loss, probe, overlap, transfer, and any other metric."""
+"""Curves over steps: loss, overlap, transfer, tokens, and any other metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,16 +17,17 @@ from .figures_data import (
     only,
     overall,
     require,
-    select,
     series_by,
     thinned,
-    values_of,
 )
 from .figures_style import CATEGORICAL, INK, PERCENT, QUIET, RUN_DASHES, add_line, language_styles, position, sketch
 
 MEASURED, CONTROL, OTHER = CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2]
 """Colours of what is measured, of its control, and of a second measurement beside it."""
 SHARES = {"rangemode": "tozero", "tickformat": PERCENT}
+
+UNITS = {"loss": "nats per token", "grad_norm": "gradient norm", "mfu": "share of peak", "peak_memory_gb": "gigabytes"}
+"""What an axis is called, where that is not its metric's name."""
 
 Measure = tuple[str, str, str, str, str, bool]
 """Name, metric, metrics of the interval's low and high end, colour, and whether it is measured (else a null)."""
@@ -86,25 +87,26 @@ def _compare(
                 width=2.6 if measured else 1.6,
                 markers=measured,
                 interval=(bounds[0], bounds[1]) if bounds[0] and bounds[1] else None,
+                judged=metric != "overlap_chance",
             )
     if not drawing.traces:
         require(next(iter(runs.values())), "experts", measures[0][1])
-    return finish_steps(drawing)
+    return finish_steps(drawing, runs)
 
 
 def training_curves(rows: pa.Table | Runs, metric: str = "loss") -> go.Figure:
     """A metric logged while training, neighbouring steps averaged; validation loss beside the training loss."""
     runs = as_runs(rows)
     # Even a single line of the loss must say whether it is of training or of validation.
-    drawing = sketch("nats per token" if metric == "loss" else metric.replace("_", " "), showlegend=metric == "loss")
+    drawing = sketch(UNITS.get(metric, metric.replace("_", " ")), showlegend=metric == "loss")
     for number, (run, table) in enumerate(runs.items()):
-        identity, suffix, dash = _of_run(run, number, len(runs))
+        identity, suffix, dash = of_run(run, number, len(runs))
         found = overall(table, "training", metric)
         if found is not None:
             mean, low, high = thinned(found, position)
             add_line(
                 drawing, f"training{suffix}", mean, {**identity, "split": "training"}, value=metric,
-                color=MEASURED, dash=dash, markers=False, width=1.8,
+                color=MEASURED, dash=dash, markers=False, width=1.8, judged=False,
                 interval=(low, high) if mean is not found else None,
             )  # fmt: skip
         held_out = overall(table, "validation", "loss") if metric == "loss" else None
@@ -115,13 +117,14 @@ def training_curves(rows: pa.Table | Runs, metric: str = "loss") -> go.Figure:
             )  # fmt: skip
     if not drawing.traces:
         require(next(iter(runs.values())), "training", metric)
-    return finish_steps(drawing)
+    return finish_steps(drawing, runs)
 
 
 def loss_curves(rows: pa.Table, metric: str = "bits_per_byte", languages: Sequence[str] | None = None) -> go.Figure:
     """Validation loss of each language: `bits_per_byte`, comparable between languages, or `loss` in nats per token."""
     table = only(require(rows, "validation", metric), language=...)
-    return _language_lines(
+    return language_lines(
+        rows,
         series_by(table, "language"),
         overall(rows, "validation", metric),
         languages or languages_of(rows),
@@ -138,7 +141,8 @@ def language_overlap_curves(rows: pa.Table, languages: Sequence[str] | None = No
     # A pair counts for both of its languages, in whichever order it is written.
     column = pairs.schema.get_field_index("language")
     ends = pa.concat_tables([pairs, pairs.set_column(column, "language", pairs["other_language"])])
-    return _language_lines(
+    return language_lines(
+        rows,
         series_by(ends, "language"),
         overall(rows, "experts", "overlap_mean"),
         languages or languages_of(rows),
@@ -149,14 +153,21 @@ def language_overlap_curves(rows: pa.Table, languages: Sequence[str] | None = No
     )
 
 
-def metric_curves(rows: pa.Table, analysis: str, metric: str, languages: Sequence[str] | None = None) -> go.Figure:
-    """Any metric over steps: a curve per language if it has languages, and one for the rows without."""
+def metric_curves(
+    rows: pa.Table, analysis: str, metric: str, languages: Sequence[str] | None = None, title: str = ""
+) -> go.Figure:
+    """Any metric over steps: a curve per language if it has languages, and one for the rows without.
+
+    `title` is what its axis is called.
+    """
     table = require(rows, analysis, metric)
-    label = metric.replace("_", " ")
+    label = title or metric.replace("_", " ")
     of_languages = {key: thinned(s, position)[0] for key, s in series_by(only(table, language=...), "language").items()}
     rest = {key: thinned(s, position)[0] for key, s in series_by(only(table, language=None)).items()}.get(())
     name = "all languages" if of_languages else label
-    return _language_lines(of_languages, rest, languages or languages_of(rows), y=label, value=metric, mean_name=name)
+    return language_lines(
+        rows, of_languages, rest, languages or languages_of(rows), y=label, value=metric, mean_name=name
+    )
 
 
 def tokens_curves(rows: pa.Table, languages: Sequence[str] | None = None) -> go.Figure:
@@ -164,45 +175,14 @@ def tokens_curves(rows: pa.Table, languages: Sequence[str] | None = None) -> go.
     found = series_by(only(require(rows, "training", "tokens_seen"), language=...), "language")
     # A count that only grows: the highest of neighbouring steps is that of the last of them.
     curves = {key: thinned(series, position)[2] for key, series in found.items()}
-    return _language_lines(
-        curves, None, languages or languages_of(rows), y="tokens", value="tokens_seen", mean_name="", markers=False
-    )
+    return language_lines(
+        rows, curves, None, languages or languages_of(rows), y="tokens", value="tokens_seen", mean_name="",
+        markers=False, judged=False,
+    )  # fmt: skip
 
 
-def probe_curves(rows: pa.Table | Runs) -> go.Figure:
-    """Accuracy of the language probe over steps: mean of all layers, and of the first, middle and last third."""
-    runs = as_runs(rows)
-    drawing = sketch("accuracy")
-    for number, (run, table) in enumerate(runs.items()):
-        identity, suffix, dash = _of_run(run, number, len(runs))
-
-        def line(name: str, series: Series | None, layers: str, color: str, width: float, markers: bool) -> None:
-            if series is not None:
-                add_line(
-                    drawing, name + suffix, series, {**identity, "layers": layers}, value="accuracy",  # noqa: B023
-                    color=color, dash="dot" if layers == "chance" else dash, width=width, markers=markers,  # noqa: B023
-                )  # fmt: skip
-
-        layered = select(table, "probe", "accuracy_mean")
-        layers = values_of(layered, "layer")
-        third = round(len(layers) / 3)
-        if len(layers) >= 3:
-            parts = {"first": layers[:third], "middle": layers[third:-third], "last": layers[-third:]}
-            for (name, part), color in zip(parts.items(), THIRDS, strict=True):
-                span = f"{part[0]}–{part[-1]}"
-                line(f"{name} layers ({span})", series_by(only(layered, layer=part))[()], span, color, 1.8, True)
-        mean = overall(table, "probe", "accuracy_over_layers_mean") or overall(table, "probe", "accuracy_mean")
-        line("all layers", mean, "all", MEASURED, 2.8, True)
-        line("chance", overall(table, "probe", "chance"), "chance", QUIET, 1.4, False)
-    if not drawing.traces:
-        require(next(iter(runs.values())), "probe", "accuracy_mean")
-    return finish_steps(drawing)
-
-
-THIRDS = (CATEGORICAL[3], CATEGORICAL[4], CATEGORICAL[2])
-
-
-def _language_lines(
+def language_lines(
+    rows: pa.Table,
     series: Mapping[tuple[Any, ...], Series],
     mean: Series | None,
     languages: Sequence[str],
@@ -212,18 +192,23 @@ def _language_lines(
     mean_name: str,
     yaxis: Mapping[str, Any] | None = None,
     markers: bool = True,
+    judged: bool = True,
+    null: tuple[str, Series, bool] | None = None,
 ) -> go.Figure:
-    """A curve per language, by `(language,)`, each in its colour, and one for all of them in ink."""
+    """A curve per language, by `(language,)`, each in its colour, one for all of them in ink, and a null: name, curve, whether judged."""
     styles = language_styles(languages)
     drawing = sketch(y, yaxis=yaxis)
     for (language,), curve in series.items():
-        style = {**styles[language], "markers": markers}
+        style = {**styles[language], "markers": markers, "judged": judged}
         add_line(drawing, language, curve, {"language": language}, value=value, width=1.6, **style)
     if mean is not None:
         add_line(drawing, mean_name, mean, {"language": ""}, value=value, width=3, markers=False)
-    return finish_steps(drawing)
+    if null is not None:
+        add_line(drawing, null[0], null[1], {"language": "", "measure": null[0]}, value=value, color=QUIET, dash="dot",
+                 width=1.4, markers=False, judged=null[2])  # fmt: skip
+    return finish_steps(drawing, rows)
 
 
-def _of_run(run: str, number: int, count: int) -> tuple[dict[str, str], str, str]:
+def of_run(run: str, number: int, count: int) -> tuple[dict[str, str], str, str]:
     """What tells a run's lines apart: identity, end of the name, dash."""
     return ({"run": run}, f" · {run}", RUN_DASHES[number % len(RUN_DASHES)]) if count > 1 else ({}, "", "solid")

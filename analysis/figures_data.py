@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .identification import UNCLEAR
+
 Runs = Mapping[str, pa.Table]
 """Run name -> rows with the columns of `ROW_SCHEMA`."""
 
@@ -130,12 +132,12 @@ def point(table: pa.Table, step: int) -> dict[str, int | None]:
 
 
 def languages_of(rows: pa.Table | Runs) -> list[str]:
-    """All languages that occur in any run, sorted: the order that fixes their colours."""
+    """All languages that occur in any run, sorted: the order that fixes their colours. `unclear` is none."""
     found: set[str] = set()
     for table in as_runs(rows).values():
         for column in ("language", "other_language"):
             found |= set(pc.unique(table[column]).to_pylist())
-    return sorted(language for language in found if language is not None)
+    return sorted(language for language in found if language not in (None, UNCLEAR))
 
 
 def values_of(table: pa.Table, column: str) -> list[Any]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from .figures_axis import finish_steps
 from .figures_data import keyed, languages_of, only, point, require, tokens_of, values_of
+from .figures_sound import sound_only
 from .figures_style import SEQUENTIAL, Sketch, add_map, colour_axis, sketch
 
 Bounds = tuple[float | None, float | None]
@@ -17,14 +18,14 @@ NUMBERS_UP_TO = 8
 
 def probe_heatmap(rows: pa.Table, metric: str = "accuracy_mean", bounds: Bounds = (None, None)) -> go.Figure:
     """Test accuracy of the language probe, layer × step; layer 0 is the embedding output."""
-    table = require(rows, "probe", metric)
+    table = require(sound_only(rows), "probe", metric)
     name = metric.removesuffix("_mean").replace("_", " ")
     return _layer_map(_layer_values(table), tokens_of(table), value=name, bounds=bounds)
 
 
 def shared_layers(rows: pa.Table) -> go.Figure:
     """In which blocks the experts that languages share lie, as shares of each step's total."""
-    table = require(rows, "experts", "shared_layer")
+    table = require(sound_only(rows), "experts", "shared_layer")
     sums = table.group_by(["layer", "step"]).aggregate([("value", "sum")]).to_pylist()
     totals: dict[int, float] = {}
     for row in sums:
@@ -37,10 +38,13 @@ def shared_layers(rows: pa.Table) -> go.Figure:
     return _layer_map(shares, tokens_of(table), value="share of shared experts", bounds=(0, None), y="block")
 
 
-def metric_heatmap(rows: pa.Table, analysis: str, metric: str) -> go.Figure:
-    """Any metric that has layers: layer × step."""
-    table = require(rows, analysis, metric)
-    return _layer_map(_layer_values(table), tokens_of(table), value=metric.replace("_", " "))
+def metric_heatmap(
+    rows: pa.Table, analysis: str, metric: str, y: str = "layer", bounds: Bounds = (None, None), title: str = ""
+) -> go.Figure:
+    """Any metric that has layers: layer × step; `title` is what the colours are called."""
+    table = require(sound_only(rows), analysis, metric)
+    name = metric.replace("_", " ")
+    return _layer_map(_layer_values(table), tokens_of(table), value=name, y=y, bounds=bounds, title=title)
 
 
 def language_matrix(
@@ -49,14 +53,16 @@ def language_matrix(
     metric: str = "overlap_mean",
     bounds: Bounds = (0, None),
     scale: Sequence[str] = SEQUENTIAL,
+    analysis: str = "experts",
+    title: str = "",
 ) -> go.Figure:
     """A metric for each ordered pair of languages at one step; a pair given in one order only fills both cells."""
-    table = require(rows, "experts", metric)
+    table = require(rows, analysis, metric)
     pairs = {key: value for key, value in keyed(table, step, "language", "other_language").items() if None not in key}
     names = languages_of(table)
     cells = [[_rounded(pairs.get((row, column), pairs.get((column, row)))) for column in names] for row in names]
     label = metric.removesuffix("_mean").replace("_", " ")
-    drawing = _square(len(names), colour_axis(*bounds, title=label, scale=scale))
+    drawing = _square(len(names), colour_axis(*bounds, title=title or label, scale=scale))
     add_map(
         drawing, names, names, cells, point(table, step), names=("language", "other_language", label.replace(" ", "_")),
         hover=f"%{{y}} and %{{x}}<br>{label} %{{z:.3f}}", numbers=len(names) <= NUMBERS_UP_TO,
@@ -109,11 +115,12 @@ def _layer_map(
     value: str,
     bounds: Bounds = (None, None),
     y: str = "layer",
+    title: str = "",
 ) -> go.Figure:
     """Values by (layer, step): layers from bottom to top, steps on the log-like axis."""
     layers, steps = sorted({layer for layer, _ in values}), sorted({step for _, step in values})
     drawing = sketch(
-        y, height=max(300, min(540, 190 + 14 * len(layers))), coloraxis=colour_axis(*bounds, title=value),
+        y, height=max(300, min(540, 190 + 14 * len(layers))), coloraxis=colour_axis(*bounds, title=title or value),
         xaxis={"showgrid": False}, yaxis={"showgrid": False, "dtick": max(1, round(len(layers) / 8))},
     )  # fmt: skip
     cells = [[values.get((layer, step)) for step in steps] for layer in layers]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 
 from .figures_axis import finish_steps
 from .figures_data import keyed, only, overall, point, require, select, series_by, steps_of, tokens_of, values_of
+from .figures_layers import ALIGNED, either_way
+from .figures_sound import sound_only
 from .figures_style import CATEGORICAL, INK, PERCENT, QUIET, SEQUENTIAL, Sketch, position, sketch, text, where
 
 SITE_NAMES = {
@@ -18,6 +21,7 @@ SITE_NAMES = {
 MOST_CONCEPTS = 60
 """With more concepts than this, the half of them with the lowest and the half with the highest overlap are shown."""
 LONGEST_NAME = 28
+LAYERS = "layer (0 is the embedding output)"
 
 
 def probe_profile(rows: pa.Table, step: int) -> go.Figure:
@@ -26,8 +30,9 @@ def probe_profile(rows: pa.Table, step: int) -> go.Figure:
     at = _by_first(keyed(table, step, "layer"))
     spread = _by_first(keyed(select(rows, "probe", "accuracy_std"), step, "layer"))
     first = steps_of(table)[0]
-    drawing = sketch("accuracy", "layer (0 is the embedding output)")
-    _profile(drawing, f"step {first:,}", _by_first(keyed(table, first, "layer")), {"step": first}, QUIET, "dot")
+    drawing = sketch("accuracy", LAYERS)
+    if step != first:
+        _profile(drawing, f"step {first:,}", _by_first(keyed(table, first, "layer")), {"step": first}, QUIET, "dot")
     _profile(drawing, "this step", at, point(table, step), CATEGORICAL[0], "solid")
     deviations = [spread.get(layer) for layer in sorted(at)]
     drawing.traces[-1]["error_y"] = {"type": "data", "array": deviations, "thickness": 1, "width": 3}
@@ -35,6 +40,56 @@ def probe_profile(rows: pa.Table, step: int) -> go.Figure:
     chance = overall(rows, "probe", "chance")
     if chance is not None:
         _profile(drawing, "chance", dict.fromkeys(at, chance.last), {}, QUIET, "dash")
+        drawing.traces[-1]["mode"] = "lines"
+    return drawing.finish()
+
+
+def alignment_profile(rows: pa.Table, step: int, metric: str = "retrieval_accuracy") -> go.Figure:
+    """A measure of alignment of each layer at one step, with the range of the pairs, the first step and the null."""
+    table = require(rows, "alignment", metric)
+    measure = ALIGNED[metric]
+    whole = only(table, language=None)
+    identity = point(table, step)
+    first = steps_of(table)[0]
+    drawing = sketch(measure.title, LAYERS)
+    pairs = only(table, language=..., other_language=...)
+    _band(drawing, pairs, step, CATEGORICAL[0])
+    null = measure.null if isinstance(measure.null, str) else ""
+    shuffled = select(rows, "alignment", null) if null else table.slice(0, 0)
+    _band(drawing, only(shuffled, language=..., other_language=...), step, QUIET)
+    if step != first:
+        before = _by_first(keyed(whole, first, "layer"))
+        _profile(drawing, f"step {first:,}", before, {"step": first}, QUIET, "dot", value=metric)
+    at = _by_first(keyed(whole, step, "layer"))
+    _profile(drawing, "this step", at, identity, CATEGORICAL[0], "solid", value=metric)
+    ends = _ends(pairs, step)
+    drawing.traces[-1]["meta"]["extra"] = {
+        f"{end}_pair": [ends.get(layer, (None, None))[place] for layer in sorted(at)]
+        for place, end in enumerate(("lowest", "highest"))
+    }
+    level: dict[int, Any] = dict.fromkeys(at, measure.null)
+    if null:
+        level = _by_first(keyed(only(shuffled, language=None), step, "layer"))
+    _profile(drawing, measure.null_name, level, {**identity}, INK, "dash", value=metric)
+    drawing.traces[-1]["mode"] = "lines"
+    return drawing.finish()
+
+
+def alignment_directions(rows: pa.Table, step: int, language: str | None = None) -> go.Figure:
+    """Retrieval accuracy of each layer at one step, from a language to the others and back; None: all pairs, one line."""
+    table = only(require(rows, "alignment", "retrieval_accuracy"), language=..., other_language=...)
+    drawing = sketch("retrieval accuracy", LAYERS, yaxis={"rangemode": "tozero"})
+    lines = {f"from {language}": {"language": language}, f"to {language}": {"other_language": language}}
+    identity = point(table, step)
+    for (name, where_), color, dash in zip(
+        (lines if language else {"all pairs": {}}).items(), CATEGORICAL, ("solid", "dash"), strict=False
+    ):
+        values = _by_first(keyed(only(table, **where_), step, "layer"))
+        _profile(drawing, text(name), values, identity, color, dash, value="retrieval_accuracy")
+        drawing.traces[-1]["meta"]["id"]["line"] = name
+    level = _by_first(keyed(select(rows, "alignment", "retrieval_chance", language=None), step, "layer"))
+    if level:
+        _profile(drawing, "chance", level, identity, QUIET, "dash", value="retrieval_accuracy")
         drawing.traces[-1]["mode"] = "lines"
     return drawing.finish()
 
@@ -78,6 +133,7 @@ def languages_per_expert(rows: pa.Table) -> go.Figure:
     metrics = {int(name.rsplit("_", 1)[1]): name for name in names if re.fullmatch(r"shared_by_\d+", name)}
     if not counts:
         require(rows, "experts", "shared_by_01")
+    rows = sound_only(rows)
     found = {count: overall(rows, "experts", metrics[count]) for count in counts}
     values = {count: dict(zip(s.steps, s.values, strict=True)) for count, s in found.items() if s}
     tokens = tokens_of(select(rows, "experts", metrics[counts[0]]))
@@ -188,5 +244,37 @@ def _profile(
             "marker": {"color": color, "size": 6},
             "hovertemplate": f"<b>%{{fullData.name}}</b><br>{x} %{{x}}<br>%{{y:.3f}}<extra></extra>",
             "meta": {"id": {"line": name, **identity}, "x": x, "value": value},
+        }
+    )
+
+
+def _ends(pairs: pa.Table, step: int) -> dict[int, tuple[float, float]]:
+    """Lowest and highest pair of languages in each layer, both directions taken together."""
+    parts: dict[int, list[float]] = {}
+    for (layer, *_), value in keyed(
+        either_way(only(pairs, step=step)), step, "layer", "language", "other_language"
+    ).items():
+        parts.setdefault(layer, []).append(value)
+    return {layer: (min(values), max(values)) for layer, values in parts.items() if len(values) > 1}
+
+
+def _band(to: Sketch, pairs: pa.Table, step: int, color: str) -> None:
+    ends = _ends(pairs, step)
+    layers = sorted(ends)
+    if not any(ends[layer][0] < ends[layer][1] for layer in layers):
+        return
+    to.traces.append(
+        {
+            "type": "scatter",
+            "x": layers + layers[::-1],
+            "y": [ends[layer][1] for layer in layers] + [ends[layer][0] for layer in layers[::-1]],
+            "fill": "toself",
+            "fillcolor": color,
+            "opacity": 0.14,
+            "line": {"width": 0, "color": color},
+            "mode": "lines",
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "meta": {"band": True},
         }
     )

@@ -132,10 +132,15 @@ def add_line(
     width: float = 2,
     markers: bool = True,
     interval: tuple[Series, Series] | None = None,
+    judged: bool = True,
 ) -> None:
-    """A curve over steps, with a band from `interval[0]` to `interval[1]` behind it if given."""
+    """A curve over steps, with a band from `interval[0]` to `interval[1]` behind it if given.
+
+    What is not `judged`, such as chance, says nothing about a checkpoint and goes through those that are not sound.
+    """
     meta: dict[str, Any] = {
         "id": dict(identity), "x": "step", "value": value, "steps": series.steps, "tokens": series.tokens,
+        **({} if judged else {"judged": False}),
     }  # fmt: skip
     if interval is not None:
         low, high = (dict(zip(part.steps, part.values, strict=True)) for part in interval)
@@ -159,9 +164,12 @@ def add_line(
                 "hoverinfo": "skip",
                 "showlegend": False,
                 "legendgroup": name,
-                "meta": {"steps": steps + steps[::-1], "tokens": tokens + tokens[::-1], "band": True},
+                "meta": {
+                    "id": dict(identity), "steps": steps + steps[::-1], "tokens": tokens + tokens[::-1], "band": True,
+                    **({} if judged else {"judged": False}),
+                },
             }
-        )
+        )  # fmt: skip
     to.traces.append(
         {
             "type": "scatter",

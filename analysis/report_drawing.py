@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .figures_data import Runs, has, only, select, steps_of
+from .figures_sound import sound_only
 from .report_panels import Option, Panel, Section
 
 Figures = Mapping[tuple[Option, ...], go.Figure]
@@ -14,10 +15,10 @@ Figures = Mapping[tuple[Option, ...], go.Figure]
 
 
 def per_run(runs: Runs, draw: Callable[[pa.Table], Figures | go.Figure], analysis: str, metric: str) -> Figures:
-    """Figures of each run that has the metric, with the run's name in front of the key."""
+    """Figures of each run that has the metric at a sound step, with the run's name in front of the key."""
     found: dict[tuple[Option, ...], go.Figure] = {}
     for run, rows in runs.items():
-        if has(rows, analysis, metric):
+        if has(sound_only(rows), analysis, metric):
             drawn = draw(rows)
             for key, figure in ({(): drawn} if isinstance(drawn, go.Figure) else drawn).items():
                 found[run, *key] = figure
@@ -36,7 +37,8 @@ def panels(title: str, how_to_read: str, found: Figures, *names: str, size: str 
 def by_step(
     rows: pa.Table, analysis: str, metric: str, draw: Callable[[pa.Table, int], go.Figure], *extra: str
 ) -> dict[tuple[Option, ...], go.Figure]:
-    """A figure a step. Each is drawn from that step's rows of the metric (and `extra` metrics) alone: fast."""
+    """A figure a sound step. Each is drawn from that step's rows of the metric (and `extra` metrics) alone: fast."""
+    rows = sound_only(rows)
     tables = [select(rows, analysis, name) for name in (metric, *extra)]
     return {
         (step,): draw(pa.concat_tables([only(table, step=step) for table in tables]), step)
@@ -46,7 +48,7 @@ def by_step(
 
 def extremes(runs: Runs, analysis: str, *metrics: str) -> tuple[float | None, float | None]:
     """Lowest and highest value of the metrics in all runs: colours then mean the same in all of them."""
-    parts = [select(rows, analysis, metric)["value"] for rows in runs.values() for metric in metrics]
+    parts = [select(sound_only(rows), analysis, metric)["value"] for rows in runs.values() for metric in metrics]
     filled = [part for part in parts if len(part)]
     if not filled:
         return None, None

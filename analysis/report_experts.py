@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from . import figures
-from .figures_data import Runs, has, languages_of, only
+from .figures_data import Runs, has, languages_of, only, select, values_of
+from .figures_sound import sound_only
 from .report_drawing import Figures, by_step, extremes, panels, per_run, section
 from .report_panels import Option, Panel, Section
 
@@ -21,7 +22,8 @@ def experts_section(runs: Runs) -> Section | None:
             "A concept's experts are the units whose response tells its sentences from others best, found "
             "in each language by itself. Sharing is what lies above the control, the overlap of different "
             "concepts in the same languages, and not just above chance. Bands are 95 % bootstrap "
-            "intervals.",
+            f"intervals that draw whole concepts and languages{_sizes(runs)}; the layered chance keeps each set's numbers of "
+            "experts per layer.",
             {(): figures.overlap_curves(runs)}, size="wide",
         )  # fmt: skip
     found += panels(
@@ -56,6 +58,18 @@ def experts_section(runs: Runs) -> Section | None:
     return section("experts", "Shared experts", "Do two languages use the same neurons for the same concept?", found)
 
 
+def _sizes(runs: Runs) -> str:
+    """How many concepts and pairs of languages the figures are means over."""
+    found = []
+    for rows in runs.values():
+        table = select(rows, "experts", "overlap", language=..., other_language=...)
+        pairs = set(zip(table["language"].to_pylist(), table["other_language"].to_pylist(), strict=True))
+        concepts = values_of(table, "concept")
+        if pairs and concepts:
+            found.append(f" (n = {len(concepts)} concepts × {len(pairs)} pairs of languages)")
+    return " and".join(dict.fromkeys(found))
+
+
 MATRICES = {
     "overlap": "overlap_mean", "control": "overlap_control_mean", "chance given layers": "overlap_chance_layers_mean",
     "transfer": "transfer_ap_mean",
@@ -63,7 +77,7 @@ MATRICES = {
 
 
 def _matrices(runs: Runs) -> Figures:
-    pairs = {run: only(rows, language=..., other_language=...) for run, rows in runs.items()}
+    pairs = {run: only(sound_only(rows), language=..., other_language=...) for run, rows in runs.items()}
     # Overlap, its control and chance on one scale, so that choosing the null shows how small it is. It never ends
     # below a tenth: noise shall not look like a finding.
     shared = extremes(pairs, "experts", "overlap_mean", "overlap_control_mean")[1] or 0.0
@@ -108,7 +122,7 @@ def transfer_section(runs: Runs) -> Section | None:
         "Do one language's experts recognise the concept in another?",
         "Average precision, 1 is perfect. Experts are chosen on one half of the sentences and scored on "
         "the other; the broken line on the choosing half shows how optimistic that would be. The null is "
-        "the mean over all units.",
+        "the mean over all units. Means over concepts and pairs of languages, each counting once; no interval is drawn.",
         {(): figures.transfer_curves(runs)}, size="wide",
     )  # fmt: skip
     return section("transfer", "Transfer", "A shared neuron should do its work in both languages.", found)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .figures_data import Series, keyed, overall, select, steps_of
+from .figures_sound import sound_only
 from .figures_style import position, short
 
 LEAST_SPAN = 0.05
@@ -24,8 +25,9 @@ class KeyFigure:
 
 
 def key_figures(rows: pa.Table) -> list[KeyFigure]:
-    """The key figures for which the rows have a value."""
-    made = [make(rows) for make in (_overlap, _transfer, _probe, _loss)]
+    """The key figures for which the rows of sound steps have a value."""
+    rows = sound_only(rows)
+    made = [make(rows) for make in (_overlap, _transfer, _probe, _alignment, _loss)]
     return [figure for figure in made if figure is not None]
 
 
@@ -79,6 +81,23 @@ def _probe(rows: pa.Table) -> KeyFigure | None:
         "Language identity",
         f"{100 * layers[lowest]:.0f}–{100 * layers[highest]:.0f} %",
         f"of tokens betray their language to a probe: least in layer {lowest}, most in layer {highest}{against}.",
+        course,
+    )
+
+
+def _alignment(rows: pa.Table) -> KeyFigure | None:
+    course = overall(rows, "alignment", "retrieval_accuracy")
+    table = select(rows, "alignment", "retrieval_accuracy", language=None, layer=...)
+    if course is None or not table.num_rows:
+        return None
+    layers = {key[0]: value for key, value in keyed(table, steps_of(table)[-1], "layer").items()}
+    highest = max(layers, key=lambda at: layers[at])
+    chance = overall(rows, "alignment", "retrieval_chance")
+    against = f"; chance is {_percent(chance.last)}" if chance else ""
+    return KeyFigure(
+        "Translations",
+        _percent(layers[highest]),
+        f"of sentences find their translation in another language, in layer {highest}, the best{against}.",
         course,
     )
 

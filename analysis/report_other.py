@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import figures
+from .failures import FAILED
 from .figures_data import Runs, has, languages_of, only, select
 from .report_drawing import Figures, panels, per_run, section
 from .report_panels import Option, Panel, Section
@@ -23,7 +24,7 @@ MACHINE = {
     "peak_memory_gb": ("Peak memory (GB)", "Highest memory in use so far."),
 }
 """Metrics of training beside the loss: what to call them, and how to read them."""
-KNOWN = frozenset({"training", "validation", "probe", "experts", "steering"})
+KNOWN = frozenset({"training", "validation", "probe", "experts", "steering", "alignment", "health"})
 
 
 def other_sections(runs: Runs) -> list[Section]:
@@ -35,6 +36,7 @@ def other_sections(runs: Runs) -> list[Section]:
         metrics = sorted({
             metric for rows in runs.values()
             for metric in pc.unique(only(rows, analysis=analysis)["metric"]).to_pylist()
+            if metric != FAILED
         })  # fmt: skip
         found: list[Panel] = []
         for metric in metrics:

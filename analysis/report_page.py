@@ -8,8 +8,10 @@ from html import escape
 
 from plotly.offline import get_plotlyjs
 
+from .figures_axis import geometric
 from .figures_style import DARK, DARK_SEQUENTIAL
 from .report_glance import KeyFigure, common_scale, extent, key_figures, sparkline
+from .report_health import health_table
 from .report_panels import Panel, Section, dump_json, panel_data
 from .report_run import Run
 from .report_script import SCRIPT
@@ -22,7 +24,9 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
     names = " against ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs"
     plotly = get_plotlyjs()
     assert "</script" not in plotly
-    page = {"file": _slug(names) or "report", "dark": DARK, "scale": DARK_SEQUENTIAL}
+    below = {"steering": _texts(runs), "health": health_table(runs)}
+    log = geometric([run.rows for run in runs])
+    page = {"file": _slug(names) or "report", "dark": DARK, "scale": DARK_SEQUENTIAL, "log": log}
     links = "".join(f'<a href="#{section.slug}">{escape(section.title)}</a>' for section in sections)
     return f"""<!doctype html>
 <html lang="en">
@@ -40,8 +44,8 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
 <p class="eyebrow">Babelscope report</p>
 <h1 dir="auto">{escape(names)}</h1>
 <p class="lede">What was measured while {"this model" if len(runs) == 1 else "these models"} learned: how well each
-language is predicted, where a hidden state still betrays its language, and which neurons languages come to share for the
-same concept.</p>
+language is predicted, where a hidden state still betrays its language, whether translations come together, and which
+neurons languages come to share for the same concept.</p>
 {"".join(_facts(run, len(runs) > 1) for run in runs)}
 {_notice(runs)}
 <noscript><p class="notice">The figures need JavaScript, which is off or blocked here. The file asks for nothing from a
@@ -55,12 +59,11 @@ network.</p></noscript>
 <button type="button" value="steps" aria-pressed="true">Steps</button><button type="button" value="tokens"
  aria-pressed="false"{_disabled(runs)}>Tokens</button></span>
 <span class="segments" data-axis="scale" role="group" aria-label="Scale of the horizontal axis">
-<button type="button" value="log" aria-pressed="true">Log</button><button type="button" value="linear"
- aria-pressed="false">Linear</button></span>
+<button type="button" value="log" aria-pressed="{str(log).lower()}">Log</button><button type="button" value="linear"
+ aria-pressed="{str(not log).lower()}">Linear</button></span>
 </div></div></div>
 <main>
-{"".join(_section(section) for section in sections)}
-{"".join(sample_texts(run.folder / "results") for run in runs)}
+{"".join(_section(section, below.get(section.slug, "")) for section in sections)}
 {_mind(runs)}
 {_configurations(runs)}
 </main>
@@ -123,11 +126,18 @@ def _keys(runs: Sequence[Run]) -> str:
     return f'<div class="keys" aria-label="Key figures at the last step">{"".join(cards)}</div>' if cards else ""
 
 
-def _section(section: Section) -> str:
-    lead = f'<p class="lead">{escape(section.lead)}</p>' if section.lead else ""
+def _texts(runs: Sequence[Run]) -> str:
+    """Texts of each run, below its name if there are several."""
+    found = {run.name: sample_texts(run.folder / "results", run.unsound) for run in runs}
+    title = "<h3 class=run dir=auto>{}</h3>" if len(runs) > 1 else ""
+    return "".join(title.format(escape(name)) + texts for name, texts in found.items() if texts)
+
+
+def _section(section: Section, below: str) -> str:
+    lead = f'<p class="lead">{_tied(section.lead)}</p>' if section.lead else ""
     panels = "".join(_panel(panel, f"{section.slug}-{number}") for number, panel in enumerate(section.panels, 1))
     slug, title = escape(section.slug, quote=True), escape(section.title)
-    return f'<section id="{slug}"><h2>{title}</h2>{lead}<div class="grid">{panels}</div></section>'
+    return f'<section id="{slug}"><h2>{title}</h2>{lead}<div class="grid">{panels}</div>{below}</section>'
 
 
 def _panel(panel: Panel, slug: str) -> str:
@@ -135,7 +145,7 @@ def _panel(panel: Panel, slug: str) -> str:
     label = escape(f"{panel.title}. {panel.how_to_read}", quote=True)
     return f"""
 <figure class="panel {panel.size}" id="{escape(slug, quote=True)}">
-<figcaption><h3>{escape(panel.title)}</h3><p class="how">{escape(panel.how_to_read)}</p></figcaption>
+<figcaption><h3>{escape(panel.title)}</h3><p class="how">{_tied(panel.how_to_read)}</p></figcaption>
 <div class="controls"></div>
 <div class="plot" role="img" aria-label="{label}" style="min-height:{height}px"><div class="canvas"></div></div>
 <div class="legend" role="group" aria-label="Lines shown"></div>
@@ -145,6 +155,11 @@ def _panel(panel: Panel, slug: str) -> str:
  aria-label="Data of this figure"></div></details></div>
 <script type="application/json">{dump_json(panel_data(panel))}</script>
 </figure>"""
+
+
+def _tied(words: str) -> str:
+    """Escaped, with numbers that stay with their per cent sign."""
+    return escape(words).replace(" %", "\u00a0%")
 
 
 def _mind(runs: Sequence[Run]) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
-from .figures_data import only, steps_of
+from .figures_sound import unsound_of
 from .findings import read_rows, read_warnings
+from .report_progress import progress_of
 
 FACTS = {
     "d_model": "width", "hidden_size": "width", "num_layers": "blocks", "n_layer": "blocks", "vocab_size": "vocabulary",
@@ -22,6 +22,10 @@ FACTS = {
     "seed_everything": "seed", "seed": "seed", "precision": "precision",
 }  # fmt: skip
 """Keys of the configuration that are shown at a glance, wherever they stand in it, and what they are called there."""
+
+
+MOST_NAMED = 8
+"""Checkpoints that are not sound and that are named up front."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,21 @@ class Run:
     note: str
     toy: str
     """Empty for real text, else what to say about toy data."""
-    unsound: list[int]
-    """Steps that are left out of `rows`, apart from their health."""
+    unsound: dict[int, str]
+    """Steps whose checkpoint is not sound, with the reason."""
+    progress: str
+    """How far the run or sweep has come, if it is not done; else empty."""
 
     @property
     def notices(self) -> list[str]:
         """What a reader must know before looking at any figure."""
-        found = [self.note, self.toy]
+        found = [self.note, self.toy, self.progress]
         if self.unsound:
-            steps = ", ".join(f"{step:,}" for step in self.unsound)
+            named = "; ".join(f"step {step:,} ({reason})" for step, reason in list(self.unsound.items())[:MOST_NAMED])
+            more = f"; and {len(self.unsound) - MOST_NAMED} more" if len(self.unsound) > MOST_NAMED else ""
             found.append(
-                f"Left out of the figures: {'step' if len(self.unsound) == 1 else 'steps'} {steps}. The health check "
-                "found these checkpoints to be broken or copies of another; the reasons stand at the end of the page."
+                f"Not sound, by the health check: {named}{more}. Curves show these checkpoints as hollow points that no "
+                "line joins; maps, stacked shares, sliders and the key figures leave them out."
             )
         return [said for said in found if said]
 
@@ -89,17 +96,17 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
             )
         config = _text(path / "config.yaml")
         note = _note(path / "run.json")
-        unsound = unsound_steps(rows)
         runs.append(
             Run(
                 name=name,
                 folder=path,
-                rows=without_steps(rows, unsound) if unsound else rows,
+                rows=rows,
                 warnings=read_warnings(path / "results"),
                 config=config,
                 note=note,
                 toy=toy_notice(config, path),
-                unsound=unsound,
+                unsound=unsound_of(rows),
+                progress=progress_of(path, rows, _parsed(config)),
             )
         )
     return runs
@@ -130,18 +137,6 @@ def toy_notice(config: str, folder: Path) -> str:
         f"The text comes from a generated toy world in which bilingual documents are built in{share}: what is seen here "
         "demonstrates the instruments and is no evidence about natural languages."
     )
-
-
-def unsound_steps(rows: pa.Table) -> list[int]:
-    """Steps whose checkpoint is a copy of another or broken, as the analysis `health` found."""
-    return steps_of(only(rows, analysis="health", metric="sound", value=0.0))
-
-
-def without_steps(rows: pa.Table, steps: list[int]) -> pa.Table:
-    """Rows of other steps, and the health of all of them: no curve shall run through a checkpoint that is not sound."""
-    doubtful = pc.and_(pc.is_in(rows["step"], pa.array(steps, pa.int64())), pc.not_equal(rows["analysis"], "health"))
-    kept = pc.or_(pc.invert(doubtful), pc.equal(rows["analysis"], "training"))
-    return rows.filter(kept)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

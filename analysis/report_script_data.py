@@ -4,7 +4,7 @@ DATA = r"""
 /* Data: one record a value, with everything that identifies it. */
 const recordsOf = (trace, context) => {
   const meta = trace.meta;
-  if (!meta || meta.band) return [];
+  if (!meta || meta.band || meta.legend) return [];
   const name = meta.value;
   if (meta.map) {
     const [row, column, value] = meta.map;
@@ -15,7 +15,7 @@ const recordsOf = (trace, context) => {
   if (meta.names)
     return meta.names.map((label, i) => ({...context, ...meta.id, [meta.y]: label, [name]: trace.x[i]}));
   return trace.y.map((value, i) => ({...context, ...meta.id,
-    ...(meta.steps ? {step: meta.steps[i], tokens: meta.tokens[i]} : {[meta.x]: trace.x[i]}), [name]: value,
+    ...(meta.steps ? {step: meta.steps[i], tokens: meta.tokens[i]} : {[meta.x]: (meta.at || trace.x)[i]}), [name]: value,
     ...Object.fromEntries(Object.entries(meta.extra || {}).map(([key, list]) => [key, list[i]]))}));
 };
 const records = panel => Object.entries(panel.data.frames).flatMap(([key, frame]) => {
@@ -47,6 +47,7 @@ const download = panel => {
 /* What is drawn now as a table: a matrix for a map, a column per line for curves. */
 const fillTable = panel => {
   const frame = frameOf(panel);
+  const mark = value => value === null ? value : `${+value.toPrecision(4)} (not sound)`;
   const head = [], body = new Map(), columns = new Set();
   const put = (row, column, value) => {
     if (!body.has(row)) body.set(row, new Map());
@@ -55,7 +56,7 @@ const fillTable = panel => {
   };
   for (const trace of frame.traces) {
     const meta = trace.meta;
-    if (!meta || meta.band) continue;
+    if (!meta || meta.band || meta.legend) continue;
     const title = plain(trace.name);
     if (meta.map) {
       head[0] = meta.map[0];
@@ -65,7 +66,7 @@ const fillTable = panel => {
       meta.names.forEach((row, i) => put(row, title, trace.x[i]));
     } else {
       head[0] = meta.x;
-      (meta.steps || trace.x).forEach((row, i) => put(row, title, trace.y[i]));
+      (meta.steps || meta.at || trace.x).forEach((row, i) => put(row, title, meta.reasons ? mark(trace.y[i]) : trace.y[i]));
     }
   }
   const rows = [...body.entries()];

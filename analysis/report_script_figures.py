@@ -3,7 +3,7 @@
 FIGURES = r"""
 const page = JSON.parse(document.getElementById("page-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const state = {x: "steps", scale: "log", printing: false};
+const state = {x: "steps", scale: page.log ? "log" : "linear", printing: false};
 const panels = [];
 const SKIP = new Set(["x", "y", "z", "text", "hovertext", "meta", "array", "tickvals", "ticktext", "categoryarray"]);
 
@@ -62,7 +62,9 @@ const placed = (trace, axes) => {
   const unit = tokens ? axes.unit : 1;
   const x = (tokens ? trace.meta.tokens : trace.meta.steps).map(value => place(value, unit));
   if (trace.meta.band) return {...trace, x};
-  const words = trace.meta.steps.map((step, at) => where(step, trace.meta.tokens[at]));
+  const why = trace.meta.reasons;
+  const words = trace.meta.steps.map((step, at) =>
+    where(step, trace.meta.tokens[at]) + (why ? `<br>not sound: ${why[at]}` : ""));
   return trace.z ? {...trace, x, hovertext: trace.z.map(() => words)} : {...trace, x, text: words};
 };
 const placedAxis = (layout, axes) => {
@@ -88,6 +90,7 @@ const frameOf = panel => {
   const first = Object.keys(panel.data.frames).find(key => key.startsWith(prefix));
   return panel.data.frames[first];
 };
+const NOT_SOUND = "not sound";
 const groupOf = trace => trace.legendgroup || trace.name;
 
 const draw = panel => {
@@ -112,7 +115,7 @@ const draw = panel => {
   layout.uirevision = state.x + state.scale + panel.choice.filter((_, at) => !panel.data.controls[at].steps).join();
   placedAxis(layout, axes);
   const traces = frame.traces.map(trace => ({...painted(placed(trace, axes)),
-    visible: !panel.hidden.has(groupOf(trace))}));
+    visible: !panel.hidden.has(groupOf(trace)) && !(trace.meta.reasons && panel.hidden.has(NOT_SOUND))}));
   Plotly.react(panel.canvas, traces, layout, {displayModeBar: false, responsive: false});
   legend(panel, frame.traces, base.showlegend);
   if (panel.table.open) fillTable(panel);
@@ -121,7 +124,7 @@ const draw = panel => {
 const legend = (panel, traces, always) => {
   const entries = new Map();
   for (const trace of traces) {
-    if (trace.type === "heatmap" || (trace.meta && trace.meta.band)) continue;
+    if (trace.type === "heatmap" || (trace.meta && (trace.meta.band || trace.meta.reasons))) continue;
     if (!entries.has(groupOf(trace))) entries.set(groupOf(trace), trace);
   }
   const had = document.activeElement && panel.legend.contains(document.activeElement)
@@ -151,7 +154,7 @@ const legend = (panel, traces, always) => {
       draw(panel);
     });
     button.addEventListener("dblclick", () => {
-      const others = [...entries.keys()].filter(key => key !== group);
+      const others = [...entries.keys()].filter(key => key !== group && key !== NOT_SOUND);
       const alone = others.every(key => panel.hidden.has(key));
       panel.hidden = new Set(alone ? [] : others);
       draw(panel);

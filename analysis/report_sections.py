@@ -1,13 +1,18 @@
 """The sections of a report in their order; those on loss and on language identity."""
 
+import re
+
 import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import figures
 from .figures_data import Runs, has, languages_of, only, require, select, steps_of, values_of
+from .figures_sound import sound_only
+from .report_alignment import alignment_section
 from .report_drawing import Figures, by_step, extremes, panels, per_run, section
 from .report_experts import depth_section, experts_section, transfer_section
+from .report_health import health_section
 from .report_other import machine_section, other_sections
 from .report_panels import Option, Panel, Section, SectionMaker
 from .report_steering import steering_section
@@ -20,11 +25,12 @@ def loss_section(runs: Runs) -> Section | None:
     if any(has(rows, "training", "loss") or has(rows, "validation", "loss") for rows in runs.values()):
         found += panels(
             "Training and validation loss",
-            "Lower is better. An untrained model lies near ln(vocabulary size). Where many steps were "
-            "logged a point is the mean of neighbouring ones and the band runs from the lowest to the "
-            "highest. If validation rises while training falls, the model is memorising.",
-            {(): figures.training_curves(runs)},
-        )
+            "Cross-entropy; lower is better. An untrained model lies near ln(vocabulary size). Validation is the mean of "
+            "the languages, each counting once. Where many steps were logged a point is the mean of neighbouring ones and "
+            "the band runs from the lowest to the highest; it is no confidence interval. If validation rises while "
+            "training falls, the model is memorising.",
+            {(): figures.training_curves(runs)}, size="wide",
+        )  # fmt: skip
 
     def languages_of_run(rows: pa.Table) -> Figures:
         units = {"bits per byte": "bits_per_byte", "nats per token": "loss"}
@@ -38,10 +44,11 @@ def loss_section(runs: Runs) -> Section | None:
     metric = "bits_per_byte" if any(has(rows, "validation", "bits_per_byte") for rows in runs.values()) else "loss"
     found += panels(
         "Validation loss of each language",
-        "Bits per byte do not depend on how the tokenizer cuts a language, but scripts differ in bytes "
-        "per letter: compare the course of the curves rather than their height. Nats per token depend on "
-        "the tokenizer as well.",
-        per_run(runs, languages_of_run, "validation", metric), "Run", "Unit",
+        "One line a language, on text held out of training; the thick line is their mean. Lower is better. Bits per byte do "
+        "not depend on how the tokenizer cuts a language, but scripts differ in bytes per letter: compare the course of the "
+        "curves rather than their height. Nats per token depend on the tokenizer as well. The text is the same at every "
+        "step, so no interval is drawn. A language's name below hides or shows it; twice, it alone.",
+        per_run(runs, languages_of_run, "validation", metric), "Run", "Unit", size="wide",
     )  # fmt: skip
     return section("loss", "Loss", "How well the model predicts text it has not seen, language by language.", found)
 
@@ -53,10 +60,11 @@ def probe_section(runs: Runs) -> Section | None:
     if "accuracy_mean" in measures:
         found += panels(
             "Accuracy over training",
-            "A linear probe predicts the language of a token from its hidden state. The grey line is "
-            "chance; the first step, if it is 0, shows what an untrained model gives away already (its "
-            "tokens). A fall in some layers while others hold means that those layers come to treat the "
-            "languages alike.",
+            f"A linear probe predicts the language of a token from its hidden state{_languages(runs)}. The dotted line is "
+            "chance; the first step, if it is 0, shows what an untrained model gives away already (its tokens). A fall in "
+            "some layers while others hold means that those layers come to treat the languages alike. The band of all "
+            "layers runs from the lowest to the highest of the probe's seeds (other sentences, same model); it is no "
+            "interval over training runs.",
             {(): figures.probe_curves(runs)},
             size="wide",
         )
@@ -64,9 +72,9 @@ def probe_section(runs: Runs) -> Section | None:
 
     def maps(rows: pa.Table) -> Figures:
         return {
-            (metric.removesuffix("_mean").replace("_", " "),): figures.probe_heatmap(rows, metric, bounds[metric])
+            (_measure(metric),): figures.probe_heatmap(rows, metric, bounds[metric])
             for metric in measures
-            if has(rows, "probe", metric)
+            if has(sound_only(rows), "probe", metric)
         }
 
     if measures:
@@ -79,6 +87,7 @@ def probe_section(runs: Runs) -> Section | None:
         )  # fmt: skip
 
     def profiles(rows: pa.Table) -> Figures:
+        rows = sound_only(rows)
         small = pa.concat_tables([select(rows, "probe", name) for name in ("accuracy_mean", "accuracy_std", "chance")])
         return {
             (step,): figures.probe_profile(small, step) for step in steps_of(require(rows, "probe", "accuracy_mean"))
@@ -123,8 +132,23 @@ def probe_measures(runs: Runs) -> list[str]:
     return sorted(names, key=lambda name: (name != "accuracy_mean", name))
 
 
+def _languages(runs: Runs) -> str:
+    """How many languages there are to choose from, and so chance."""
+    chances = sorted({value for rows in runs.values() for value in values_of(select(rows, "probe", "chance"), "value")})
+    if len(chances) != 1 or not chances[0] > 0:
+        return ""
+    return f", one of {round(1 / chances[0])}, so chance is {100 * chances[0]:.2g} %"
+
+
+def _measure(metric: str) -> str:
+    """`accuracy_20_mean` is the accuracy of probes trained and tested on 20 tokens a language."""
+    name = metric.removesuffix("_mean").replace("_", " ")
+    few = re.fullmatch(r"accuracy (\d+)", name)
+    return f"accuracy, {few[1]} tokens a language" if few else name
+
+
 def _confusions(rows: pa.Table) -> Figures:
-    table = select(rows, "probe", "confusion")
+    table = select(sound_only(rows), "probe", "confusion")
     layers = values_of(table, "layer")
     chosen: dict[str, int | None] = {"all": None}
     if len(layers) > 2:
@@ -139,7 +163,8 @@ def _confusions(rows: pa.Table) -> Figures:
 
 
 SECTIONS: tuple[SectionMaker, ...] = (
-    loss_section, probe_section, experts_section, depth_section, transfer_section, steering_section,
+    loss_section, probe_section, alignment_section, experts_section, depth_section, transfer_section, steering_section,
+    health_section,
 )  # fmt: skip
 """Sections in the order of the page; sections of other analyses and of the machine follow."""
 

@@ -1,6 +1,6 @@
 """The section of a report on steering: languages spoken, presence of the concept and fluency, and texts to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -9,64 +9,140 @@ from typing import Any
 import plotly.graph_objects as go
 import pyarrow as pa
 
-from .figures_axis import finish_steps
-from .figures_data import Runs, Series, has, languages_of, only, select, series_by, tokens_of, values_of
-from .figures_style import CATEGORICAL, FAINT, PERCENT, QUIET, add_line, language_styles, position, sketch, text, where
+from .figures_data import Runs, languages_of, only, select, values_of
+from .figures_sound import sound_only, unsound_of
+from .figures_steering import CONDITIONS, NAME, Steered, condition_curves, stacked_languages, sweep_curve
 from .findings import read_texts, result_steps
-from .identification import UNCLEAR
 from .report_drawing import Figures, panels, per_run, section
 from .report_panels import Option, Panel, Section
 
-NAME = "steering"
-CONDITIONS = {
-    "steered": "steered", "other_concept": "another concept's experts", "random": "random units", "unsteered": "unsteered",
-}  # fmt: skip
-COLOURS = dict(zip(CONDITIONS, (CATEGORICAL[0], CATEGORICAL[1], CATEGORICAL[2], QUIET), strict=True))
 TEXTS_SHOWN = 4
 """Of each concept, source language and condition."""
 MOST_GROUPS = 64
 """Concepts and source languages whose texts are shown; the others' are in the results."""
+MOST_CONCEPTS = 24
+"""Concepts that can be chosen one by one; the others count in the mean alone."""
+INTERVALS = "Bands and whiskers: 95 % bootstrap over concepts; for a single concept Wilson's interval of its texts."
+OPENING = {
+    "presence": (
+        "Is the concept there?",
+        "Share of texts with a word of the concept in any language. Steering works where it lies above all three controls.",
+    ),
+    "share": (
+        "Does the model speak the experts' language?",
+        "Share of texts in the language whose experts are forced. The unsteered model's is how often it speaks that "
+        "language by itself.",
+    ),
+    "perplexity": (
+        "Is it still language?",
+        "Perplexity per token of the texts under the unsteered model, where lower is more fluent. If steering "
+        "lies far above the unsteered model, forcing has broken the text, and its language means little.",
+    ),
+}
 
 
 def steering_section(runs: Runs) -> Section | None:
     """What the model writes when a concept's experts are forced, beside the controls."""
-    languages = [language for language in languages_of(runs) if language != UNCLEAR]
+    languages = languages_of(runs)
+    indexed = {run: Steered.of(rows) for run, rows in runs.items() if only(rows, analysis=NAME).num_rows}
     found: list[Panel] = []
+    for measure, (title, reading) in OPENING.items():
+        found += panels(
+            title, f"{reading} {_size(indexed.values())} {INTERVALS}",
+            _of_runs(indexed, _conditions, measure),
+            "Run", "Experts of", size="wide" if measure == "presence" else "half",
+        )  # fmt: skip
+    for measure, title, reading in (
+        ("presence", "The concept against the number of experts", "Share of texts with a word of the concept"),
+        (
+            "share",
+            "The experts' language against their number",
+            "Share of texts in the language whose experts are forced",
+        ),
+    ):
+        found += panels(
+            title,
+            f"{reading}, when the k best experts are forced; at k = 0 nothing is. Controls lie across: they were run at one "
+            f"number of units, that of the figures over training. {_size(indexed.values())} {INTERVALS}",
+            _of_runs(indexed, _sweeps, measure),
+            "Run", "Experts of", "Step",
+        )  # fmt: skip
     readings = {
-        "steered": "Language of the texts when experts found in the source language are forced, mean over concepts. Read it "
-        "beside the controls: only where it differs from all of them do the experts choose the language.",
+        "steered": "Languages of the texts when experts found in the source language are forced, mean over concepts. Read "
+        "it beside the controls: only where it differs from all of them do the experts choose the language. Intervals of "
+        "the source language's share are in the figure above.",
         "other_concept": "The same with the experts of another concept in the source language.",
         "random": "The same with as many random units in each linear layer, set to the experts' values.",
         "unsteered": "What the model writes when nothing is forced; it is the same for every source language.",
     }
-    for condition, reading in readings.items():
+    for condition, words in readings.items():
         metric = f"share_{condition}" if condition == "unsteered" else f"share_{condition}_mean"
         found += panels(
-            f"Languages spoken: {CONDITIONS[condition]}", reading,
+            f"Languages spoken: {CONDITIONS[condition]}", words,
             per_run(runs, partial(_by_source, metric=metric, languages=languages), NAME, metric), "Run", "Source language",
-        )  # fmt: skip
-    for metric, title, reading in (
-        ("presence", "Is the concept there?",
-         "Share of texts with a word of the concept in any language, mean over concepts. Steering works where it lies above "
-         "all three controls."),
-        ("perplexity", "Is it still language?",
-         "Perplexity of the texts under the unsteered model, mean over concepts. Where steering lies far above the "
-         "unsteered model, forcing has broken the text, and its language means little."),
-    ):  # fmt: skip
-        first = f"{metric}_steered_mean"
-        found += panels(
-            title, reading, per_run(runs, partial(_conditions, metric=metric), NAME, first), "Run", "Source language"
         )  # fmt: skip
     return section(
         "steering",
         "Steering",
-        "Force a concept's experts and let the model write: which language does it speak?",
+        "Force a concept's experts and let the model write: is the concept there, and which language does it speak? "
+        "Means count each concept once, and their intervals draw whole concepts (2,000 draws, seed 0), as the texts of one "
+        "concept are not independent of each other; with fewer than about ten concepts they are too narrow.",
         found,
     )
 
 
+def _size(runs: Any) -> str:
+    """How many texts, concepts and source languages the figures are of."""
+    found = []
+    for steered in runs:
+        counts = {
+            round(n) for (metric, _), cells in steered.cells.items() if metric == "texts_steered" for *_, n in cells
+        }
+        texts = " to ".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else "no"
+        found.append(
+            f"n = {len(steered.concepts)} concepts × {len(steered.sources)} source languages × {texts} texts of each condition."
+        )
+    return " ".join(dict.fromkeys(found))
+
+
+def _choices(steered: Steered) -> Iterator[tuple[str, dict[str, str]]]:
+    """Whose experts: all, those of a source language, those of a concept."""
+    yield "all", {}
+    if len(steered.sources) > 1:
+        yield from ((f"{source} (language)", {"source": source}) for source in steered.sources)
+    if len(steered.concepts) > 1:
+        yield from ((f"{concept} (concept)", {"concept": concept}) for concept in steered.concepts[:MOST_CONCEPTS])
+
+
+def _of_runs(
+    indexed: Mapping[str, Steered], draw: Callable[[Steered, str, Sequence[int]], Figures], measure: str
+) -> Figures:
+    """Figures of each run in which a measure was taken at a sound step."""
+    found: dict[tuple[Option, ...], go.Figure] = {}
+    for run, steered in indexed.items():
+        unsound = unsound_of(steered.rows)
+        steps = [step for step in steered.steps(f"{measure}_steered") if step not in unsound]
+        if steps:
+            found |= {(run, *key): figure for key, figure in draw(steered, measure, steps).items()}
+    return found
+
+
+def _conditions(steered: Steered, measure: str, steps: Sequence[int]) -> Figures:
+    return {(name,): condition_curves(steered, measure, **choice) for name, choice in _choices(steered)}
+
+
+def _sweeps(steered: Steered, measure: str, steps: Sequence[int]) -> Figures:
+    if len(steered.numbers) < 2:
+        return {}
+    return {
+        (name, step): sweep_curve(steered, step, measure, **choice)
+        for name, choice in _choices(steered)
+        for step in steps
+    }
+
+
 def _by_source(rows: pa.Table, metric: str, languages: Sequence[str]) -> Figures:
-    table = select(rows, NAME, metric)
+    table = select(sound_only(rows), NAME, metric)
     sources: list[Any] = values_of(table, "language") or [None]
     drawn: dict[tuple[Option, ...], go.Figure] = {}
     for source in sources:
@@ -74,75 +150,12 @@ def _by_source(rows: pa.Table, metric: str, languages: Sequence[str]) -> Figures
     return drawn
 
 
-def stacked_languages(table: pa.Table, languages: Sequence[str]) -> go.Figure:
-    """Shares of the identified languages over the steps, stacked to 1, unclear texts last."""
-    styles = language_styles(languages)
-    colours = {language: styles[language]["color"] for language in languages} | {UNCLEAR: FAINT}
-    tokens = tokens_of(table)
-    steps = sorted(tokens)
-    values = {
-        other: dict(zip(s.steps, s.values, strict=True)) for (other,), s in series_by(table, "other_language").items()
-    }
-    drawing = sketch("share of texts", yaxis={"range": [0, 1], "tickformat": PERCENT})
-    for other in [language for language in (*languages, UNCLEAR) if language in values]:
-        drawing.traces.append(
-            {
-                "type": "scatter",
-                "x": [position(step) for step in steps],
-                "y": [values[other].get(step, 0.0) for step in steps],
-                "name": text(other),
-                "stackgroup": "languages",
-                "mode": "lines" if len(steps) > 1 else "lines+markers",
-                "line": {"width": 0.5, "color": colours[other]},
-                "fillcolor": colours[other],
-                "text": [where(step, tokens[step]) for step in steps],
-                "hovertemplate": "<b>%{fullData.name}</b><br>%{text}<br>%{y:.1%}<extra></extra>",
-                "meta": {
-                    "id": {"text_language": other}, "x": "step", "value": "share", "steps": steps,
-                    "tokens": [tokens[step] for step in steps],
-                },
-            }
-        )  # fmt: skip
-    return finish_steps(drawing)
-
-
-def _conditions(rows: pa.Table, metric: str) -> Figures:
-    sources = values_of(select(rows, NAME, f"{metric}_steered_mean"), "language")
-    choices: Mapping[Option, Any] = {"all": ..., **{source: source for source in sources}}
-    return {
-        (name,): condition_curves(rows, metric, source)
-        for name, source in choices.items()
-        if name != "all" or len(sources) > 1
-    }
-
-
-def condition_curves(rows: pa.Table, metric: str, source: Any = ...) -> go.Figure:
-    """A metric over the steps when steered and under each control, for one source language or (`...`) all."""
-    drawing = sketch(metric, yaxis={"range": [0, 1.02], "tickformat": PERCENT} if metric == "presence" else None)
-    for condition, name in CONDITIONS.items():
-        series = _mean(rows, f"{metric}_{condition}", None if condition == "unsteered" else source)
-        if series is not None:
-            measured = condition == "steered"
-            add_line(
-                drawing, name, series, {"condition": name}, value=metric, color=COLOURS[condition],
-                dash="solid" if measured else "dash", width=2.6 if measured else 1.6, markers=measured,
-            )  # fmt: skip
-    return finish_steps(drawing)
-
-
-def _mean(rows: pa.Table, metric: str, source: Any) -> Series | None:
-    # The unsteered model's perplexity has one value for all concepts, and so no mean over them.
-    name = f"{metric}_mean" if has(rows, NAME, f"{metric}_mean") else metric
-    table = select(rows, NAME, name, language=source)
-    return series_by(table)[()] if table.num_rows else None
-
-
-def sample_texts(results: Path, shown: int = TEXTS_SHOWN) -> str:
-    """Texts of the last step as HTML, the first seeds of each condition; empty if there are none.
+def sample_texts(results: Path, left_out: Collection[int] = (), shown: int = TEXTS_SHOWN) -> str:
+    """Texts of the last step that is not left out as HTML, the first seeds of each condition; empty if there are none.
 
     What a model wrote is escaped, and each text takes the direction of its own script.
     """
-    steps = result_steps(results, NAME)
+    steps = [step for step in result_steps(results, NAME) if step not in left_out]
     texts = read_texts(results, NAME, steps[-1]) if steps else ()
     groups: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     unsteered = [item for item in texts if item["condition"] == "unsteered"][:shown]
@@ -168,7 +181,7 @@ def sample_texts(results: Path, shown: int = TEXTS_SHOWN) -> str:
     if not parts:
         return ""
     more = f"<p>{len(groups) - MOST_GROUPS} more are in the results.</p>" if len(groups) > MOST_GROUPS else ""
-    return f'<section class="texts"><h3>Texts to read, step {steps[-1]:,}</h3>{"".join(parts)}{more}</section>'
+    return f'<div class="texts"><h3>Texts to read, step {steps[-1]:,}</h3>{"".join(parts)}{more}</div>'
 
 
 def _visible(written: str) -> str:

@@ -46,7 +46,7 @@ section > .lead { margin: .2rem 0 1.1rem; color: var(--quiet); max-width: 46rem;
 .notice p { margin: 0; }
 .notice p + p { margin-top: .5rem; }
 .keys {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15.5rem), 1fr)); gap: 1rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 12.4rem), 1fr)); gap: 1rem;
   margin: 1.6rem 0 0;
 }
 .key, .panel {
@@ -147,6 +147,14 @@ table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabu
 th, td { padding: .22rem .6rem; text-align: end; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { position: sticky; top: 0; background: var(--card); font-weight: 600; }
 tbody th { text-align: start; font-weight: 500; }
+.verdicts { margin-top: 1.1rem; }
+.verdicts .table-scroll, .texts .table-scroll { background: var(--card); }
+.words { text-align: start; white-space: normal; min-width: 14rem; }
+.texts { margin-top: 1.4rem; }
+.texts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: .4rem 1rem; }
+.texts h3, .texts p, .texts details[open] { grid-column: 1 / -1; }
+.texts details { min-width: 0; }
+.texts td:last-child { text-align: start; white-space: normal; min-width: 16rem; }
 .mind li { margin: .35rem 0; max-width: 60rem; }
 .mind ul { padding-inline-start: 1.2rem; margin: .5rem 0 0; }
 .mind .where { color: var(--quiet); font-size: .88rem; }

@@ -11,9 +11,12 @@ import pyarrow as pa
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.training.schedule import StepSchedule
 
+from tests import synthetic_analyses
+
 SIXTEEN = ("ar", "bn", "ca", "en", "es", "eu", "fr", "hi", "id", "pt", "sw", "ta", "te", "ur", "vi", "zh")
 SITES = {"q": 0.05, "k": 0.05, "v": 0.15, "attn_out": 0.15, "ffn_in": 0.45, "ffn_out": 0.15}
 ALL = ("training", "validation", "probe", "experts")
+EVERYTHING = (*ALL, "alignment", "steering")
 
 
 def synthetic_run(
@@ -31,6 +34,7 @@ def synthetic_run(
     warnings: Sequence[str] = (),
     note: str | None = None,
     seed: int = 0,
+    sweep: Sequence[int] = synthetic_analyses.SWEEP,
 ) -> Path:
     """Write `folder/results`, `config.yaml` and, with a note, `run.json`. `mix` 0 gives a run that shares nothing.
 
@@ -39,7 +43,12 @@ def synthetic_run(
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     due = sorted(steps) if steps is not None else StepSchedule(powers_of=2, every=every, start=0).steps(last)
-    makers = {"validation": _validation, "probe": _probe, "experts": _experts}
+    makers = {
+        "validation": _validation,
+        "probe": _probe,
+        "experts": _experts,
+        "alignment": synthetic_analyses.alignment,
+    }
     for step in due:
         progress = math.log2(step + 1) / math.log2(last + 1)
         for analysis in analyses:
@@ -47,6 +56,10 @@ def synthetic_run(
                 rows = list(makers[analysis](rng, progress, tuple(languages), layers, tuple(concepts), mix))
                 found = Findings.from_rows(analysis, step, rows, warnings=warnings if step == due[0] else ())
                 write_findings(found.with_tokens(tokens_per_step and step * tokens_per_step), folder / "results")
+        if "steering" in analyses:
+            rows, texts = synthetic_analyses.steering(rng, progress, tuple(languages), tuple(concepts), sweep)
+            found = Findings.from_rows("steering", step, rows, texts=texts)
+            write_findings(found.with_tokens(tokens_per_step and step * tokens_per_step), folder / "results")
     if "training" in analyses:
         _write_training(rng, folder / "results", max(due), tokens_per_step, tuple(languages))
     (folder / "config.yaml").write_text(

@@ -9,19 +9,20 @@ import plotly.io as pio
 import pyarrow as pa
 import pytest
 from babelscope.analysis import figures
-from babelscope.analysis.figures_axis import MOST_TICKS, linear_ticks, log_ticks
+from babelscope.analysis.figures_axis import MOST_TICKS, geometric, linear_ticks, log_ticks
 from babelscope.analysis.figures_data import Series, languages_of, overall, thinned
 from babelscope.analysis.figures_style import CATEGORICAL, DARK, language_styles, position, short
 from babelscope.analysis.findings import Findings, read_rows
 
-from tests.synthetic_run import SIXTEEN, synthetic_run
+from tests.synthetic_run import EVERYTHING, SIXTEEN, synthetic_run
 
 STEPS = (0, 1, 8, 512)
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    return read_rows(synthetic_run(tmp_path_factory.mktemp("run"), steps=STEPS, last=512) / "results")
+    folder = tmp_path_factory.mktemp("run")
+    return read_rows(synthetic_run(folder, steps=STEPS, last=512, analyses=EVERYTHING) / "results")
 
 
 def matching(rows, **where):
@@ -226,7 +227,16 @@ def test_a_missing_metric_says_what_there_is(name):
         getattr(figures, name)(table, *arguments)
 
 
-STEPWISE = {"concept_overlap", "confusion", "expert_profile", "language_matrix", "probe_profile", "recall"}
+STEPWISE = {
+    "alignment_directions",
+    "alignment_profile",
+    "concept_overlap",
+    "confusion",
+    "expert_profile",
+    "language_matrix",
+    "probe_profile",
+    "recall",
+}
 
 
 def test_a_missing_metric_names_the_others_of_its_analysis(rows):
@@ -365,6 +375,65 @@ def test_colours_stand_out_from_the_page(page, ground):
     for light in CATEGORICAL:
         first, second = sorted((luminance(light if page == "light" else DARK[light]), luminance(ground)))
         assert (second + 0.05) / (first + 0.05) >= 3
+
+
+def test_alignment_curves_show_the_mean_the_range_of_the_pairs_and_the_null(rows):
+    figure = figures.alignment_curves(rows, "cka")
+    line = trace(figure, "all layers")
+    for place, step in enumerate(STEPS):
+        expected = [row["value"] for row in matching(rows, metric="cka", step=step, language=None)]
+        assert line.y[place] == pytest.approx(np.mean(expected))
+        pairs = {}
+        for row in matching(rows, metric="cka", step=step):
+            if row["language"] is not None:
+                pairs.setdefault((row["language"], row["other_language"]), []).append(row["value"])
+        means = [np.mean(values) for values in pairs.values()]
+        assert line.meta["extra"]["cka_low"][place] == pytest.approx(min(means))
+        assert line.meta["extra"]["cka_high"][place] == pytest.approx(max(means))
+    null = [row["value"] for row in matching(rows, metric="cka_null", step=512, language=None)]
+    assert trace(figure, "translations shuffled").y[-1] == pytest.approx(np.mean(null))
+    assert set(trace(figures.alignment_curves(rows, "cosine_margin"), "no margin").y) == {0.0}
+    assert set(trace(figures.alignment_curves(rows), "chance").y) == {0.01}
+
+
+@pytest.mark.parametrize("end", ["language", "other_language", ""])
+def test_retrieval_of_a_language_goes_from_it_or_to_it(rows, end):
+    figure = figures.alignment_by_language(rows, end=end)
+    found = matching(rows, metric="retrieval_accuracy", step=512)
+    for language in languages_of(rows):
+        sides = [end] if end else ["language", "other_language"]
+        expected = [row["value"] for row in found for side in sides if row[side] == language]
+        assert trace(figure, language).y[-1] == pytest.approx(np.mean(expected))
+
+
+def test_alignment_profiles_have_both_directions_and_the_ends_of_the_pairs(rows):
+    figure = figures.alignment_directions(rows, 512, "bek")
+    for name, side in (("from bek", "language"), ("to bek", "other_language")):
+        expected = [
+            row["value"] for row in matching(rows, metric="retrieval_accuracy", step=512, layer=3) if row[side] == "bek"
+        ]
+        assert trace(figure, name).y[3] == pytest.approx(np.mean(expected))
+    line = trace(figures.alignment_profile(rows, 512, "cosine_margin"), "this step")
+    margins = [row["value"] for row in matching(rows, metric="cosine_margin", step=512, layer=3) if row["language"]]
+    assert line.meta["extra"]["highest_pair"][3] == pytest.approx(max(margins))
+    assert line.meta["extra"]["lowest_pair"][3] == pytest.approx(min(margins))
+
+
+@pytest.mark.parametrize(
+    ("steps", "log"),
+    [
+        ([0, *(2**power for power in range(18)), *range(5000, 131_072, 5000)], True),
+        ([1000, 10_000, 100_000, 200_000, 300_000, 400_000, 500_000, 600_000], True),
+        (range(0, 100_001, 5000), False),
+        (range(1000, 12_001, 1000), False),
+        ([7, 8], True),
+    ],
+)
+def test_the_axis_follows_the_schedule(steps, log):
+    rows = [{"metric": "chance", "value": 0.5}]
+    table = pa.concat_tables([table_of("probe", step, *rows) for step in steps])
+    logged = pa.concat_tables([table_of("training", step, *rows) for step in range(100)])
+    assert geometric([table, logged]) == log
 
 
 def test_a_logger_gets_what_there_is(rows):

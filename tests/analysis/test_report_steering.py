@@ -1,29 +1,24 @@
-"""The report's section on steering: figures from rows, controls beside them, and texts that are escaped."""
+"""The report's section on steering: figures from rows, controls and intervals beside them, and texts that are escaped."""
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from babelscope.analysis.figures_intervals import Cell, mean_over_concepts
+from babelscope.analysis.figures_steering import LOG_FROM, Steered, condition_curves, sweep_curve
+from babelscope.analysis.figures_style import position
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.analysis.report_panels import panel_data
 from babelscope.analysis.report_steering import sample_texts, steering_section
+from babelscope.analysis.steering_rows import wilson_interval
 
-SHARES = {"aa": 0.5, "bb": 0.3, "unclear": 0.2}
+from tests.synthetic_analyses import SEEDS, SWEEP, steering
+
+LANGUAGES = ("aa", "bb", "cc")
+CONCEPTS = ("sun", "rain", "wood")
 
 
-def findings(step: int) -> Findings:
-    rows = []
-    for other, share in SHARES.items():
-        rows.append({"metric": "share_unsteered", "value": share, "other_language": other})
-        for condition in ("steered", "random", "other_concept"):
-            for source in ("aa", "bb"):
-                rows.append(
-                    {"metric": f"share_{condition}_mean", "value": share, "language": source, "other_language": other}
-                )
-    for metric in ("presence", "perplexity"):
-        end = "_mean" if metric == "presence" else ""
-        rows.append({"metric": f"{metric}_unsteered{end}", "value": 0.1})
-        for number, condition in enumerate(("steered", "random", "other_concept")):
-            for place, source in enumerate(("aa", "bb")):
-                value = 0.8 - 0.2 * number - 0.1 * place
-                rows.append({"metric": f"{metric}_{condition}_mean", "value": value, "language": source})
+def findings(step: int, sweep: tuple[int, ...] = SWEEP) -> Findings:
+    rows, _ = steering(np.random.default_rng(step), 0.9, LANGUAGES, CONCEPTS, sweep)
     texts = [
         {"condition": condition, "concept": concept, "source_language": concept and "aa", "k": k, "seed": seed,
          "language": "aa", "text": written}
@@ -33,36 +28,120 @@ def findings(step: int) -> Findings:
     return Findings.from_rows("steering", step, rows, texts=texts)
 
 
-@pytest.fixture
-def section():
-    import pyarrow as pa
-
-    return steering_section({"run": pa.concat_tables([findings(step).table for step in (0, 8)])})
+@pytest.fixture(scope="module")
+def rows():
+    return pa.concat_tables([findings(step).table for step in (0, 8)])
 
 
-def test_languages_stand_stacked_beside_the_controls(section):
-    titles = [panel.title for panel in section.panels]
-    assert titles[:4] == [
-        f"Languages spoken: {name}" for name in ("steered", "another concept's experts", "random units", "unsteered")
-    ]
-    assert section.panels[0].names == ("Source language",)
-    assert list(section.panels[0].figures) == [("aa",), ("bb",)]
-    assert list(section.panels[3].figures) == [()]
-    for panel in section.panels[:4]:
+@pytest.fixture(scope="module")
+def panels(rows):
+    return {panel.title: panel for panel in steering_section({"run": rows}).panels}
+
+
+def value(rows, metric, step, **where):
+    found = [
+        row["value"] for row in rows.to_pylist()
+        if row["metric"] == metric and row["step"] == step and all(row[key] == wanted for key, wanted in where.items())
+    ]  # fmt: skip
+    (one,) = found
+    return one
+
+
+def line(figure, name):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_languages_stand_stacked_beside_the_controls(panels, rows):
+    for name in ("steered", "another concept's experts", "random units", "unsteered"):
+        panel = panels[f"Languages spoken: {name}"]
+        assert panel.names == (() if name == "unsteered" else ("Source language",))
         for figure in panel.figures.values():
-            assert [trace.name for trace in figure.data] == ["aa", "bb", "unclear"]
-            assert [list(trace.y) for trace in figure.data] == [[share] * 2 for share in SHARES.values()]
+            assert [trace.name for trace in figure.data] == [*LANGUAGES, "unclear"]
+            np.testing.assert_allclose(np.sum([trace.y for trace in figure.data], axis=0), 1)
             assert {trace.stackgroup for trace in figure.data} == {"languages"}
 
 
-def test_presence_and_fluency_have_all_controls(section):
-    for panel in section.panels[4:]:
-        assert list(panel.figures) == [("all",), ("aa",), ("bb",)]
-        first = {trace.name: trace.y[0] for trace in panel.figures["aa",].data}
-        expected = {"steered": 0.8, "another concept's experts": 0.4, "random units": 0.6, "unsteered": 0.1}
-        assert first == pytest.approx(expected)
-        assert panel.figures["all",].data[0].y[0] == pytest.approx(0.75)
-        assert panel_data(panel)["controls"][0]["options"] == ["all", "aa", "bb"]
+CONDITIONS = {"steered": "steered", "another concept's experts": "other_concept", "random units": "random"}
+
+
+@pytest.mark.parametrize("title", ["Is the concept there?", "Does the model speak the experts' language?"])
+def test_means_over_concepts_have_their_interval(panels, rows, title):
+    panel = panels[title]
+    choices = ["all", "aa (language)", "bb (language)", "rain (concept)", "sun (concept)", "wood (concept)"]
+    assert panel_data(panel)["controls"] == [{"name": "Experts of", "options": choices, "steps": False}]
+    presence = title.startswith("Is")
+    metric = "presence" if presence else "share"
+    for name, condition in CONDITIONS.items():
+        trace = line(panel.figures["all",], name)
+        cells = [
+            Cell(concept, value(rows, f"{metric}_{condition}", 8, concept=concept, language=source,
+                                other_language=None if presence else source), SEEDS)
+            for concept in CONCEPTS for source in ("aa", "bb")
+        ]  # fmt: skip
+        expected = mean_over_concepts(cells)
+        assert trace.y[1] == pytest.approx(expected.value)
+        assert trace.meta["extra"][f"{metric}_low"][1] == pytest.approx(expected.low)
+        assert trace.meta["extra"][f"{metric}_high"][1] == pytest.approx(expected.high)
+        assert any(part.meta.get("band") and part.legendgroup == name for part in panel.figures["all",].data)
+    assert "n = 3 concepts × 2 source languages × 25 texts" in panel.how_to_read
+    assert "95 % bootstrap over concepts" in panel.how_to_read
+
+
+def test_one_concept_has_wilsons_interval(rows):
+    trace = line(condition_curves(Steered.of(rows), "presence", concept="sun"), "steered")
+    count = sum(SEEDS * value(rows, "presence_steered", 8, concept="sun", language=source, other_language=None) for source in ("aa", "bb"))  # fmt: skip
+    low, high = wilson_interval(round(count), 2 * SEEDS)
+    assert trace.meta["extra"]["presence_low"][1] == pytest.approx(low)
+    assert trace.meta["extra"]["presence_high"][1] == pytest.approx(high)
+
+
+def test_the_unsteered_share_is_that_of_the_source_language(rows):
+    steered = Steered.of(rows)
+    shares = [value(rows, "share_unsteered", 8, other_language=source) for source in ("aa", "bb")]
+    assert line(condition_curves(steered, "share"), "unsteered").y[1] == pytest.approx(np.mean(shares))
+    low, high = wilson_interval(round(sum(shares) * SEEDS), SEEDS)
+    found = line(condition_curves(steered, "share"), "unsteered").meta["extra"]
+    assert (found["share_low"][1], found["share_high"][1]) == pytest.approx((low / 2, high / 2))
+    assert line(condition_curves(steered, "share", "bb"), "unsteered").y[1] == pytest.approx(shares[1])
+
+
+def test_perplexity_stands_on_a_log_scale_where_it_must(rows):
+    assert condition_curves(Steered.of(rows), "perplexity").layout.yaxis.type is None
+    column = pa.compute.if_else(pa.compute.equal(rows["metric"], "perplexity_steered"), pa.scalar(1e9), rows["value"])
+    far = rows.set_column(rows.schema.get_field_index("value"), "value", column)
+    assert LOG_FROM < 1e8
+    assert condition_curves(Steered.of(far), "perplexity").layout.yaxis.type == "log"
+
+
+def test_a_sweep_is_drawn_against_k_with_controls_across(rows, panels):
+    panel = panels["The concept against the number of experts"]
+    assert panel.names == ("Experts of", "Step")
+    figure = panel.figures["all", 8]
+    steered = line(figure, "steered")
+    assert steered.meta["at"] == list(SWEEP)
+    assert list(steered.x) == [position(k) for k in SWEEP]
+    for place, k in enumerate(SWEEP):
+        cells = [
+            Cell(concept, value(rows, f"presence_steered_k{k}", 8, concept=concept, language=source, other_language=None))
+            for concept in CONCEPTS for source in ("aa", "bb")
+        ]  # fmt: skip
+        expected = mean_over_concepts(cells)
+        assert steered.y[place] == pytest.approx(expected.value)
+        assert steered.error_y.array[place] == pytest.approx(expected.high - expected.value)
+        assert steered.error_y.arrayminus[place] == pytest.approx(expected.value - expected.low)
+    main = line(condition_curves(Steered.of(rows), "presence"), "random units")
+    assert set(line(figure, "random units").y) == {main.y[1]}
+    assert {"unsteered", "another concept's experts"} <= {trace.name for trace in figure.data}
+    assert list(figure.layout.xaxis.ticktext) == ["0", "10", "50", "200"]
+    by_language = sweep_curve(Steered.of(rows), 8, "share", source="aa")
+    assert line(by_language, "steered").y[-1] > line(by_language, "unsteered").y[-1]
+
+
+@pytest.mark.parametrize("sweep", [(), (50,)])
+def test_without_several_k_there_is_no_such_figure(sweep):
+    titles = [panel.title for panel in steering_section({"run": findings(8, sweep).table}).panels]
+    assert "Is the concept there?" in titles
+    assert not any("number" in title for title in titles)
 
 
 def test_no_rows_no_section():
@@ -83,3 +162,4 @@ def test_texts_are_escaped_and_take_their_own_direction(tmp_path):
     assert html.count("<tr><td>") == 12
     assert "steered 2" not in html
     assert "Texts to read, step 8" in html
+    assert sample_texts(tmp_path, [8]) == ""

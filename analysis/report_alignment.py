@@ -1,0 +1,165 @@
+"""The section of a report on translations: whether they are represented alike, by layer, pair and direction."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import plotly.graph_objects as go
+import pyarrow as pa
+
+from . import figures
+from .figures_data import Runs, has, languages_of, only, select, steps_of, values_of
+from .figures_layers import ALIGNED
+from .figures_sound import sound_only
+from .report_drawing import Figures, by_step, extremes, panels, per_run, section
+from .report_panels import Option, Section
+
+NAME = "alignment"
+TITLES = {
+    "retrieval_accuracy": "retrieval", "cosine_margin": "cosine margin", "cka": "CKA", "cka_null": "CKA, shuffled",
+}  # fmt: skip
+
+
+def alignment_section(runs: Runs) -> Section | None:
+    """How alike sentences with the same meaning are in two languages."""
+    measures = [metric for metric in ALIGNED if any(has(sound_only(rows), NAME, metric) for rows in runs.values())]
+    if not measures:
+        return None
+    languages = languages_of({run: only(rows, analysis=NAME) for run, rows in runs.items()})
+    sentences, pairs = _sizes(runs)
+    found = panels(
+        "Do translations come together?",
+        f"Retrieval: share of sentences whose nearest sentence in the other language is their translation, both ways{sentences}. "
+        "Cosine margin: how much nearer translations lie than other pairs of sentences. CKA: likeness of the two sets as a "
+        "whole, 0 where they are unrelated. Sentences are means over tokens, centred in their language. Read the lines "
+        f"beside the dotted one: chance, no margin, or CKA of shuffled translations. Lines are means over {pairs}"
+        f"{'; the band runs from the lowest pair to the highest (all layers), and is no confidence interval' if len(runs) == 1 else ''}.",
+        {(TITLES[metric],): figures.alignment_curves(runs, metric) for metric in measures},
+        "Measure", size="wide",
+    )  # fmt: skip
+    highest = {metric: extremes(_whole(runs), NAME, metric)[1] or 0.0 for metric in measures}
+    found += panels(
+        "Each layer over training",
+        "A column is a checkpoint, a row a layer; layer 0 is the embedding output. Mean over pairs of languages. Compare "
+        "CKA with the same of shuffled translations, on the same colours.",
+        per_run(runs, partial(_maps, highest=highest), NAME, measures[0]), "Run", "Measure",
+    )  # fmt: skip
+    found += panels(
+        "From layer to layer",
+        "Move the slider through training. The line is the mean over pairs of languages, its band runs from the lowest "
+        f"pair to the highest{sentences}; dotted: the first step measured; dashed: what there is to compare with. For CKA "
+        "that is the mean over permutations of the sentences, with the pairs' range as a band.",
+        per_run(runs, partial(_by_measure, measures=measures), NAME, measures[0]), "Run", "Measure", "Step",
+    )  # fmt: skip
+    found += panels(
+        "Which languages find their translations",
+        "Mean over layers and over the other languages. “From” looks from the language's sentences for translations in the "
+        "others, “to” looks for them in the language: a language that many sentences take for their nearest is easy to "
+        f"reach and hard to leave. Dotted: chance{sentences}.",
+        per_run(runs, partial(_ends, languages=languages), NAME, "retrieval_accuracy"), "Run", "Direction", size="wide",
+    )  # fmt: skip
+    found += panels(
+        "Both directions, layer by layer",
+        f"Retrieval accuracy from a language to the others and back, mean over the others. Dashed grey: chance{sentences}.",
+        per_run(runs, _directions, NAME, "retrieval_accuracy"), "Run", "Language", "Step",
+    )  # fmt: skip
+    found += panels(
+        "Pair by pair",
+        "Each cell is a pair of languages. For retrieval a row's sentences look for their translation in the column's "
+        f"language{sentences}; the other measures have no direction. Layers: the mean of all, or one of them.",
+        _matrices(runs, measures), "Run", "Measure", "Layers", "Step",
+    )  # fmt: skip
+    return section(
+        NAME, "Translations", "Are sentences with the same meaning represented alike in different languages?", found
+    )
+
+
+def _sizes(runs: Runs) -> tuple[str, str]:
+    """How many sentences, and how many pairs of languages, in words."""
+    counts: set[int] = set()
+    pairs: set[tuple[str, str]] = set()
+    for rows in runs.values():
+        table = select(rows, NAME, "retrieval_chance", language=..., other_language=...)
+        counts |= {round(1 / value) for value in values_of(table, "value") if value > 0}
+        pairs |= set(zip(table["language"].to_pylist(), table["other_language"].to_pylist(), strict=True))
+    span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}" if counts else ""
+    number = f"{len(pairs)} pair{'s' * (len(pairs) != 1)} of languages" if pairs else "pairs of languages"
+    return (f" (n = {span} sentences in each pair, so chance is {_chance(counts)})" if counts else ""), number
+
+
+def _chance(counts: set[int]) -> str:
+    return " to ".join(f"{100 / count:.2g} %" for count in sorted({min(counts), max(counts)}, reverse=True))
+
+
+def _whole(runs: Runs) -> Runs:
+    return {run: only(rows, language=None) for run, rows in runs.items()}
+
+
+def _maps(rows: pa.Table, highest: dict[str, float]) -> Figures:
+    drawn: dict[tuple[Option, ...], go.Figure] = {}
+    sound = only(sound_only(rows), language=None)
+    for metric, title in TITLES.items():
+        if has(sound, NAME, metric):
+            # A null has the colours of what it is the null of.
+            top = highest.get(metric.removesuffix("_null"), 0.0)
+            bounds = (0.0, max(top, 0.05))
+            drawn[title,] = figures.metric_heatmap(sound, NAME, metric, bounds=bounds, title=_named(metric))
+    return drawn
+
+
+def _named(metric: str) -> str:
+    return ALIGNED[metric].title if metric in ALIGNED else "linear CKA, translations shuffled"
+
+
+def _by_measure(rows: pa.Table, measures: Sequence[str]) -> Figures:
+    sound = sound_only(rows)
+    return {
+        (TITLES[metric], step): figures.alignment_profile(part, step, metric)
+        for metric in measures
+        for part in [only(sound, analysis=NAME, metric=[metric, "cka_null"])]
+        for step in steps_of(select(part, NAME, metric))
+    }
+
+
+def _ends(rows: pa.Table, languages: Sequence[str]) -> Figures:
+    ends = {"both": "", "from": "language", "to": "other_language"}
+    return {
+        (name,): figures.alignment_by_language(rows, "retrieval_accuracy", end, languages) for name, end in ends.items()
+    }
+
+
+def _directions(rows: pa.Table) -> Figures:
+    table = only(sound_only(rows), analysis=NAME, metric=["retrieval_accuracy", "retrieval_chance"])
+    drawn: dict[tuple[Option, ...], go.Figure] = {}
+    for step in steps_of(select(table, NAME, "retrieval_accuracy")):
+        part = only(table, step=step)
+        for language in languages_of(part):
+            drawn[language, step] = figures.alignment_directions(part, step, language)
+    return drawn
+
+
+def _matrices(runs: Runs, measures: Sequence[str]) -> Figures:
+    pairs = {run: only(rows, analysis=NAME, language=..., other_language=...) for run, rows in _sound(runs).items()}
+    drawn: dict[tuple[Option, ...], go.Figure] = {}
+    for metric in measures:
+        top = max(extremes(pairs, NAME, metric)[1] or 0.0, 0.05)
+        for run, table in pairs.items():
+            layers = values_of(select(table, NAME, metric), "layer")
+            chosen: dict[str, list[int]] = {"all": layers}
+            if len(layers) > 2:
+                chosen |= {f"{place} ({layer})": [layer] for place, layer in
+                           (("first", layers[0]), ("middle", layers[len(layers) // 2]), ("last", layers[-1]))}  # fmt: skip
+            for name, part in chosen.items():
+                draw = partial(
+                    figures.language_matrix,
+                    metric=metric,
+                    analysis=NAME,
+                    bounds=(0.0, top),
+                    title=ALIGNED[metric].title,
+                )
+                for (step,), figure in by_step(only(table, layer=part), NAME, metric, draw).items():
+                    drawn[run, TITLES[metric], name, step] = figure
+    return drawn
+
+
+def _sound(runs: Runs) -> Runs:
+    return {run: sound_only(rows) for run, rows in runs.items()}
