@@ -92,7 +92,9 @@ def _finnish_endings(back: bool, last: str) -> frozenset[str]:
     else:
         cases = [*_FI_CASES, *(_FI_PLURAL if last == "i" else ())]
         owned = [*_FI_OWNED, *(("e", "de", "sii") if last == "i" else ())]
-    own = _joined(owned, _FI_OWNERS) + [f"{case}{case[-1]}n" for case in owned if len(case) > 2 and case[-1] in "Ae"]
+    own = _joined(owned, _FI_OWNERS) + [
+        f"{case}{case[-1]}n" for case in owned if case == "A" or (len(case) > 2 and case[-1] in "Ae")
+    ]
     endings = _joined([*cases, *own], _FI_CLITICS)
     vowels = {"A": "a" if back else "ä", "O": "o" if back else "ö", "V": last}
     return frozenset(re.sub("[AOV]", lambda found: vowels[found[0]], ending) for ending in endings)
