@@ -75,28 +75,32 @@ def turkish(form: str) -> Stems:
     yield form, _turkish_endings(vowels[-1] if vowels else "e", form[-1])
 
 
-# Finnish: A = a ä, O = o ö, V = the vowel before it.
-_FI_CASES = ("", "n", "t", "A", "tA", "ttA", "ssA", "stA", "llA", "ltA", "lle", "nA", "ksi", "Vn", "hVn", "seen")
-_FI_PLURAL = ("en", "den", "tten", "siin")
-_FI_OWNED = ("", "A", "tA", "ttA", "ssA", "stA", "llA", "ltA", "lle", "nA", "kse", "V", "hV", "see")
+# Finnish: A = a ä, O = o ö, V = the vowel before it. After two vowels and after a single one some endings differ.
+_FI_CASES = ("", "n", "t", "A", "ttA", "ssA", "stA", "llA", "ltA", "lle", "nA", "ksi", "Vn")
+_FI_OWNED = ("", "A", "ttA", "ssA", "stA", "llA", "ltA", "lle", "nA", "kse", "V")
 _FI_OWNERS = ("ni", "si", "nsA", "mme", "nne")
 _FI_CLITICS = ("", "kin", "kAAn", "kO", "hAn", "pA")
+_FI_VOWELS = "aeiouyäö"
 
 
 @lru_cache
-def _finnish_endings(back: bool, last: str) -> frozenset[str]:
+def _finnish_endings(back: bool, last: str, after_vowel: bool) -> frozenset[str]:
     if last == "j":
         cases, owned = ["", "A", "en"], ["A", "e"]
-    elif last not in "aeiouyäö":
+    elif last not in _FI_VOWELS:
         cases, owned = ["", "tA", "ten"], ["tA", "te"]
     else:
-        cases = [*_FI_CASES, *(_FI_PLURAL if last == "i" else ())]
-        owned = [*_FI_OWNED, *(("e", "de", "sii") if last == "i" else ())]
-    own = _joined(owned, _FI_OWNERS) + [
-        f"{case}{case[-1]}n" for case in owned if case == "A" or (len(case) > 2 and case[-1] in "Ae")
-    ]
-    endings = _joined([*cases, *own], _FI_CLITICS)
+        cases, owned = [*_FI_CASES], [*_FI_OWNED]
+        if last == "i":
+            cases, owned = [*cases, "en"], [*owned, "e"]
+        if after_vowel:
+            cases, owned = [*cases, "tA", "hVn"], [*owned, "tA", "hV"]
+            cases += ["den", "tten", "siin"] if last == "i" else ["seen"]
+            owned += ["de", "sii"] if last == "i" else ["see"]
+    own = _joined(owned, _FI_OWNERS)
+    own += [f"{case}{case[-1]}n" for case in owned if case == "A" or (len(case) > 2 and case[-1] in "Ae")]
     vowels = {"A": "a" if back else "ä", "O": "o" if back else "ö", "V": last}
+    endings = _joined([*cases, *own], _FI_CLITICS)
     return frozenset(re.sub("[AOV]", lambda found: vowels[found[0]], ending) for ending in endings)
 
 
@@ -104,9 +108,10 @@ def finnish(form: str) -> Stems:
     """Case, possessive and clitic by vowel harmony; every stem (`vesi`, `vede`, `vete`) is a form of its own."""
     harmony = [char for char in form if char in "aouäöy"]
     back = bool(harmony) and harmony[-1] in "aou"
-    yield form, _finnish_endings(back, form[-1])
+    after_vowel = form[-2:-1] in {*_FI_VOWELS}
+    yield form, _finnish_endings(back, form[-1], after_vowel)
     if back and form[-1] in "ei":  # a last part with neither kind of vowel may take front endings (maantiellä)
-        yield form, _finnish_endings(False, form[-1])
+        yield form, _finnish_endings(False, form[-1], after_vowel)
 
 
 # Hebrew, final letters folded. His, my, our; plural, its construct and its possessives. Her (-ה), their (-ם, -ן)

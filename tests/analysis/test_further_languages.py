@@ -54,7 +54,7 @@ SENTENCES = {
         Camı sildi, camları taktı. |
         Depremde hastaneler yıkıldı. | earthquake hospital
         Kralın ölümünden sonra savaş başladı. | king death war
-        Kraliçe sarayda oturur. |
+        Kraliçe sarayda oturur, yüzü aşkın kişi geldi. |
         Annesinin sevgisi ve neşesi | mother love joy
         Korkuyorum ama sevgilim yanımda. |
         Öğretmenlerle öğrenciler üniversitede buluştu. | teacher student university
@@ -96,6 +96,7 @@ SENTENCES = {
         Ilona tuli kotiin. | house
         Hallituksen rahoilla poliisit saivat tietokoneita. | government money police computer
         Viikossa ehtii paljon, viikonloppuna ei. | week
+        Ei tiedetä, käsitä se, kouluta itsesi, rahoita yhtiö. |
         Sairauden hoito ja oikeudenmukaisuutta | disease justice
         """,
     "he": """
@@ -129,6 +130,8 @@ SENTENCES = {
         שבעה אופניים ושני מטוסים | bicycle aeroplane
         תפילתם במסגד על החטא | mosque sin
         הגשם ירד על החלונות. | rain window
+        הבחירות בשמורת הטבע נדחו בשלילה. |
+        שיער ארוך, הקפת הבניין |
         """,
     "am": """
         ውሾቹ ሌሊቱን ሙሉ ጮኹ። | dog night
@@ -151,6 +154,7 @@ SENTENCES = {
         መምህራን ለተማሪዎቻቸው ሙዚቃ አስተማሩ። | teacher student music
         የደስታና የፍቅር ቀን | joy love
         ዓሳ በላን፣ አሳማ አየን። | fish
+        አሳሹን ክፈት፣ አቶ ንጉሤ መጣ። |
         በደን ውስጥ ዝናብ ዘነበ፤ በደንብ ታየ። | forest rain
         የቡና ዋጋና የወተቱ ዋጋ | coffee milk
         ኢትዮጵያ ቡና ተሸነፈ። |
