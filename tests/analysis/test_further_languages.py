@@ -228,6 +228,34 @@ SENTENCES = {
         मशिदीत प्रार्थनेला गेले. | mosque prayer
         """,
 }
+# Words that begin, end or sound like a form and are another word.
+LOOKALIKES = {
+    "de": """morgen weg reis mode brotlos hausen handeln händler schulter schulden statt stadion nähte lieber wasserstoff
+        baumwolle baute feuerwehr straßburg vergelten weltweit einfluss überfluss kirche gebot abgebuchte nachteil""",
+    "tr": """altında evrak evlenmek evlat sunmak suriye susmak süresi gecikme geçen elbise elçi ekim annelik okur kitle
+        krallık savaşçı yoldaş parça parti filan filistin fikir balkon camia sütun kahverengi kahraman askerlik devlet
+        düğme bilgi geminici yağ haftalık ölümcül korkulu şehircilik yangı atlas cansız güneybatı""",
+    "fi": """joissa joista jokainen jokerit koskaan kuva kulta kirjasto kirjailija kirjoitus vesisto veto sillä talous
+        koulutus ilma iltana rakas rakennus pelata pelin leipuri kuori puute puuttuu puhelin palasi punainen sotku
+        yöllinen tieto tietysti teitä teille kauppa hallinto rahasto vihannes vihreä häiriö viikinki vapautettu
+        metsästys satama laivasto syntyi rukka oppia kahvila lehmä valtio käsittely kätevä tiennyt koneisto""",
+    "he": """ראש אשה אשם עצה עצמו יועץ צעיר ספרות ספרן כלכלה שימש ממלכה מלח ימין חלבון חלום חלק כספת דגש הדגש אפילו
+        נהרג נהרס יערה כלאיים כלל רפואה מוריד מורכב מידע ממשל משטר שבעה שביעי צדיק תפילין הגשים מחשבה מהפך
+        מותר מותג כבש כיבוש אישור בחירות שלילי עלילה""",
+    "am": """አበባ አይነት በር ብር በርካታ ደንብ ቤተሰብ አሳማ አሳይ ሞተር ሙከራ ቡድን ቡናማ ንግሥት ንግድ ነጭ ፍቃድ ዳንስ ዳኛ ሌላ ሌባ
+        ደሴት ደም ጫማ ጦር ጠላ ትምህርት ወንድ ወንበር ወንጀል ግድብ ፖሊሲ ድምፅ እግር እግዚአብሔር ገብረ ከተመ""",
+    "kn": """ಸಾವಿರಾರು ಸಾಲ ಕೈಗೊಂಡ ಕೈಗಾರಿಕೆ ಮರಳಿ ಮರಿ ಮನಸ್ಸು ಕಾಡುವ ಕಾರು ಹಾವು ಹಣೆ ಹಣ್ಣು ರಾಜಧಾನಿ ರಾಜೀನಾಮೆ ವಾರ್ತೆ ನಗು
+        ಭಯೋತ್ಪಾದಕ ಸಂಗತಿ ನೀಡಿದ ವಿಮಾ ಮಳಿಗೆ ಸಂಕ್ರಾಂತಿ ವೈದ್ಯಕೀಯ ಶಿಕ್ಷಣ ಶಿಕ್ಷೆ ಕಣಿವೆ ಕೊಲೆಗಾರ ಮೀನಾ ಆತ್ಮಹತ್ಯೆ""",
+    "mr": """हातभार हातगाडी घराणे घरगुती आईना पाणीपुरी आगमन आगामी झाडी झाडला राज्य राजीनामा शाळकरी भयंकर मराठी रस्सा
+        देश पावडर विमा विमानतळ पैज मासिक मसाला हत्यार खूप न्यायालय मैत्रीण प्रेमळ संगीतकार सरकारी शिक्षण आठवण पापड""",
+}
+
+
+@pytest.mark.parametrize("language", LOOKALIKES)
+def test_look_alikes_show_nothing(language):
+    matcher = Matcher(LEXICON, language)
+    found = {word: concepts_of(matcher.find(word))[0] for word in LOOKALIKES[language].split()}
+    assert {word: shown for word, shown in found.items() if shown} == {}
 
 
 @pytest.mark.parametrize("language", SENTENCES)
