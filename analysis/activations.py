@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.sites import UnitSite, backbone_of, unit_sites
+from .memory import forward_bytes, text_bytes, units_at_a_time
 from .token_batches import TokenBatch, TokenisedSentences, tokenise
 from .undisturbed import undisturbed
 
@@ -128,11 +129,17 @@ def iter_unit_responses(
     max_length: int = 128,
     batch_tokens: int = 4096,
     memory_gb: float = 2.0,
+    fixed: int = 0,
+    per_unit: int = 0,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The same in groups of units, as large as `memory_gb` (1e9 bytes) of responses allow; one pass over the text each.
+    """The same in groups of units, as large as `memory_gb` allows; one pass over the text each.
 
     A pass ends with the last block that it needs. The groups do not show in the numbers. Between two groups the model
     is as it was. Let go of a group before asking for the next, or both are held.
+
+    Args:
+        memory_gb: 1e9 bytes, for the responses, the forward pass (on a CPU) and the token ids together.
+        fixed, per_unit: bytes of it that the caller needs, whatever the group, and beside each unit's responses.
 
     Yields:
         which units, and their responses, float32 (S, units of the group).
@@ -147,9 +154,8 @@ def iter_unit_responses(
     batches = tokens.batches(batch_tokens)
     sites = unit_sites(model)
     units = sites[-1].stop
-    most = max(1, int(min(units, memory_gb * 1e9 / (4 * len(sentences)))))
-    # As many passes as that needs, all of the same width.
-    width = -(-units // -(-units // most))
+    held = fixed + forward_bytes(model, batches) + text_bytes(tokens)
+    width = units_at_a_time(memory_gb, held, 4 * len(sentences) + per_unit, units)
     for start in range(0, units, width):
         group = slice(start, min(start + width, units))
         yield group, _one_pass(model, tokens, batches, sites, group, pooling)
@@ -171,10 +177,11 @@ def _one_pass(
     with undisturbed(model):
         for batch in batches:
             spans = [(max(first, int(separate_lead)), stop) for first, stop in batch.counted]
-            responses_SU[list(batch.rows)] = _batch_responses(model, batch, spans, needed, group, pooling)
+            _batch_responses(model, batch, spans, needed, group, pooling, responses_SU)
         if separate_lead:
             alone = TokenisedSentences(((tokens.lead or 0,),), ((0, 1),), None).batches(1)[0]
-            lead_1U = _batch_responses(model, alone, alone.counted, needed, group, pooling)
+            lead_1U = torch.empty(1, group.stop - group.start)
+            _batch_responses(model, alone, alone.counted, needed, group, pooling, lead_1U)
             torch.maximum(responses_SU, lead_1U, out=responses_SU)
     return responses_SU
 
@@ -186,25 +193,29 @@ def _batch_responses(
     needed: list[UnitSite],
     group: slice,
     pooling: str,
-) -> Tensor:
+    responses_SU: Tensor,
+) -> None:
+    """Write the batch's responses into its rows of `responses_SU`, site by site: nothing is held twice."""
     device = next(model.parameters()).device
-    pooled: dict[int, Tensor] = {}
+    rows = torch.tensor(batch.rows)
+    seen: set[int] = set()
 
     def keep(site: UnitSite, output_BTW: Tensor) -> None:
-        pooled_BW = _pool(output_BTW, spans, pooling)
-        pooled[site.start] = pooled_BW[:, max(0, group.start - site.start) : group.stop - site.start].float()
+        pooled_BW = _pool(output_BTW, spans, pooling)[:, max(0, group.start - site.start) : group.stop - site.start]
+        first = max(0, site.start - group.start)
+        responses_SU[rows, first : first + pooled_BW.shape[1]] = pooled_BW.float().cpu()
+        seen.add(site.start)
         # Counted, not taken from the order of the row: that is the user's, and need not be the order of computing.
-        if len(pooled) == len(needed):
+        if len(seen) == len(needed):
             raise _Enough
 
     with hooked(needed, keep), suppress(_Enough):
         backbone_of(model)(
             input_ids=batch.ids_BT.to(device), attention_mask=batch.attention_BT.to(device), use_cache=False
         )
-    missing = [f"{site.site} of block {site.layer}" for site in needed if site.start not in pooled]
+    missing = [f"{site.site} of block {site.layer}" for site in needed if site.start not in seen]
     if missing:
         raise RuntimeError(f"the model bypasses {missing[0]}: its units were not seen (of {len(missing)} such sites)")
-    return torch.cat([pooled[site.start] for site in needed], dim=1).cpu()
 
 
 class _Enough(Exception):

@@ -11,11 +11,14 @@ from .ranking import base_keys, descending, precision_from_keys
 from .sentence_halves import ConceptColumns, Half, LanguageSentences
 
 
-def precision_in_halves(responses_SU: np.ndarray, sentences: LanguageSentences) -> tuple[np.ndarray, np.ndarray]:
+def precision_in_halves(
+    responses_SU: np.ndarray, sentences: LanguageSentences, at_once: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """AP of every unit for every concept that the language has sentences for.
 
     Args:
         responses_SU: float32 responses to `sentences.sentences`, in that order.
+        at_once: units that one thread works on at a time; it does not show in the numbers.
 
     Returns:
         float64 (C, U) in the choosing and in the scoring half; concepts in the order of the halves' concepts.
@@ -37,7 +40,7 @@ def precision_in_halves(responses_SU: np.ndarray, sentences: LanguageSentences) 
         for half, ap_CU in zip(sentences.halves, ap_HCU, strict=True):
             _half_precision(number_US, half, ap_CU[:, chunk])
 
-    in_chunks(chunk_precision, units, responses_SU.shape[0])
+    in_chunks(chunk_precision, units, responses_SU.shape[0], at_once)
     return ap_HCU[0], ap_HCU[1]
 
 

@@ -4,10 +4,8 @@ Shapes: C concepts, L languages, U units, k experts, P positives.
 """
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -48,15 +46,43 @@ class BestUnits:
         self.index, self.ap, self.median = index[order], ap[order], median[order]
 
 
-@contextmanager
-def scratch(shape: tuple[int, ...], memory_gb: float) -> Iterator[np.ndarray]:
-    """A float32 array: in memory if it fits `memory_gb`, else in a temporary file that is gone on leaving."""
-    if 4 * np.prod(shape, dtype=np.int64) <= memory_gb * 1e9:
-        yield np.empty(shape, np.float32)
-        return
-    with tempfile.TemporaryDirectory(prefix="babelscope-") as folder:
-        array = np.memmap(Path(folder) / "scores.f32", np.float32, "w+", shape=shape)
-        try:
-            yield array
-        finally:
-            del array
+class Scores:
+    """A float32 score of every unit for each language and concept: in memory, or in a file that is gone at the end.
+
+    Args:
+        shape: languages, concepts, units.
+        in_memory: whether all are held. Else they are written and read piece by piece, so that what the file holds
+            counts as nobody's memory.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], in_memory: bool) -> None:
+        self.shape = shape
+        self._array = np.empty(shape, np.float32) if in_memory else None
+        self._file = None if in_memory else tempfile.TemporaryFile(prefix="babelscope-")  # noqa: SIM115 (closed by us)
+
+    def __enter__(self) -> "Scores":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._array = None
+        if self._file is not None:
+            self._file.close()
+
+    def put(self, language: int, concept: int, first: int, score_U: np.ndarray) -> None:
+        """Keep the scores of neighbouring units, `first` the number of the first one."""
+        if self._array is not None:
+            self._array[language, concept, first : first + len(score_U)] = score_U
+        else:
+            self._seek(language, concept, first).write(score_U.astype(np.float32).tobytes())
+
+    def get(self, language: int, concept: int) -> np.ndarray:
+        """The scores of all units, float64 (U,)."""
+        if self._array is not None:
+            return self._array[language, concept].astype(np.float64)
+        read = self._seek(language, concept, 0).read(4 * self.shape[2])
+        return np.frombuffer(read, np.float32).astype(np.float64)
+
+    def _seek(self, language: int, concept: int, unit: int) -> IO[bytes]:
+        assert self._file is not None
+        self._file.seek(4 * ((language * self.shape[1] + concept) * self.shape[2] + unit))
+        return self._file

@@ -15,9 +15,10 @@ from .activations import POOLINGS, Units, iter_unit_responses
 from .concepts import ConceptSet
 from .expert_rows import ExpertTable, expert_rows
 from .expert_scoring import precision_in_halves
-from .expert_search import BestUnits, scratch
+from .expert_search import BestUnits, Scores
 from .experts import expert_count
 from .findings import Findings
+from .memory import Division, divide
 from .sentence_halves import CHOOSING, LanguageSentences, sentences_of
 from .undisturbed import undisturbed
 
@@ -41,8 +42,9 @@ class ExpertAnalysis:
         seed: of the halves and of the bootstrap.
         max_length: tokens of a sentence that are read.
         batch_tokens: tokens of a batch, padding included.
-        memory_gb: responses, and scores of all units, that are held at a time; above it the text is read in several
-            passes, and scores go to a temporary file.
+        memory_gb: gigabytes (1e9 bytes) that bound what is allocated beside the model and the concept set, but for
+            `memory.OVERHEAD_GB`. Where responses do not fit, the text is read in several passes over blocks of layers;
+            scores of all units that do not fit go to a temporary file. Results are the same bit by bit.
         min_sentences: positives, and negatives, that a concept needs in each half to be used in a language.
         max_positives, max_negatives: take at most so many of a concept's sentences in a language.
         languages, only: languages and concepts to use; by default all.
@@ -112,13 +114,15 @@ class ExpertAnalysis:
         shape_CLk = len(self.concepts), len(self.languages), k
         indices_CLk = np.full(shape_CLk, -1, np.int64)
         ap_CLk, median_CLk = np.full(shape_CLk, np.nan), np.full(shape_CLk, np.nan, np.float32)
-        with undisturbed(model), scratch((len(self.languages), len(self.concepts), units.n), self.memory_gb) as all_LCU:
+        division = self._division(units.n, k)
+        shape = len(self.languages), len(self.concepts), units.n
+        with undisturbed(model), Scores(shape, division.scores_in_memory) as scores:
             for number, plan in enumerate(self.plans):
-                for concept, best in self._experts(model, tokenizer, plan, k, all_LCU[number]):
+                for concept, best in self._experts(model, tokenizer, plan, k, division, scores, number):
                     indices_CLk[concept, number] = best.index
                     ap_CLk[concept, number] = best.ap
                     median_CLk[concept, number] = best.median
-            score_CLL, mean_CL = _scores(all_LCU, indices_CLk)
+            score_CLL, mean_CL = _scores(scores, indices_CLk)
         table = ExpertTable(
             self.concepts, self.languages, units, indices_CLk, ap_CLk, score_CLL, mean_CL, self.choice["seed"]
         )
@@ -136,14 +140,32 @@ class ExpertAnalysis:
         }
         return Findings(self.name, step, rows, arrays, settings, (*self.warnings, *notes))
 
+    def _division(self, units: int, k: int) -> Division:
+        parts = [part for plan in self.plans for half in plan.halves for part in half.concepts]
+        return divide(
+            self.memory_gb,
+            sentences=max(len(plan.sentences) for plan in self.plans),
+            positives=max(len(part.positive_P) for part in parts),
+            concepts=len(self.concepts),
+            languages=len(self.languages),
+            units=units,
+            k=k,
+        )
+
     def _experts(
-        self, model: nn.Module, tokenizer: Any, plan: LanguageSentences, k: int, score_CU: np.ndarray
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        plan: LanguageSentences,
+        k: int,
+        division: Division,
+        scores: Scores,
+        language: int,
     ) -> list[tuple[int, BestUnits]]:
-        """Experts of each concept of a language; the AP of all units in the scoring half goes to `score_CU`."""
+        """Experts of each concept of a language; the AP of all units in the scoring half goes to `scores`."""
         if not plan.sentences:
             return []
         parts = plan.halves[CHOOSING].concepts
-        concepts = [part.concept for part in parts]
         best = [BestUnits.none(k) for _ in parts]
         groups = iter_unit_responses(
             model,
@@ -151,26 +173,29 @@ class ExpertAnalysis:
             plan.sentences,
             batch_tokens=self.batch_tokens,
             memory_gb=self.memory_gb,
+            fixed=division.fixed,
             **self.reading,
         )
         for group, responses in groups:
             responses_SU = responses.numpy()
             del responses
-            choosing_CU, scoring_CU = precision_in_halves(responses_SU, plan)
-            score_CU[concepts, group] = scoring_CU
-            for found, part, ap_U in zip(best, parts, choosing_CU, strict=True):
-                found.see(group.start, ap_U, responses_SU, part.positive_P)
-            del responses_SU
-        return list(zip(concepts, best, strict=True))
+            for first in range(0, group.stop - group.start, division.block):
+                block_SU = responses_SU[:, first : first + division.block]
+                choosing_CU, scoring_CU = precision_in_halves(block_SU, plan, division.chunk)
+                for row, (found, part) in enumerate(zip(best, parts, strict=True)):
+                    scores.put(language, part.concept, group.start + first, scoring_CU[row])
+                    found.see(group.start + first, choosing_CU[row], block_SU, part.positive_P)
+            del responses_SU, block_SU
+        return [(part.concept, found) for part, found in zip(parts, best, strict=True)]
 
 
-def _scores(all_LCU: np.ndarray, indices_CLk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scores(scores: Scores, indices_CLk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean AP in the scoring half: [c, A, B] of A's experts on B's sentences, and [c, B] of all units there."""
     present_CL = indices_CLk[:, :, 0] >= 0
     score_CLL = np.full((*present_CL.shape, present_CL.shape[1]), np.nan)
     mean_CL = np.full(present_CL.shape, np.nan)
     for concept, other in zip(*np.nonzero(present_CL), strict=True):
-        ap_U = np.asarray(all_LCU[other, concept], np.float64)
+        ap_U = scores.get(other, concept)
         chosen = np.flatnonzero(present_CL[concept])
         score_CLL[concept, chosen, other] = ap_U[indices_CLk[concept, chosen]].mean(axis=1)
         mean_CL[concept, other] = ap_U.mean()

@@ -16,7 +16,7 @@ from .ranking import base_keys, dense_descending, descending, precision_from_key
 Array = TypeVar("Array", np.ndarray, Tensor)
 Result = TypeVar("Result")
 
-_CHUNK_NUMBERS, _CHUNK_UNITS = 250_000, 128
+CHUNK_NUMBERS, CHUNK_UNITS = 250_000, 128
 """Responses that one thread works on at a time, few enough to stay in its cache; and units, enough to be worth a call."""
 
 
@@ -44,15 +44,14 @@ def average_precision(positive_PU: Array, negative_NU: Array) -> Array:
             f"positive_PU has {positive.shape[1]} units and negative_NU has {negative.shape[1]}: "
             "both need the responses of the same units"
         )
-    both_SU: np.ndarray = np.concatenate([positive, negative])
-    base_S = np.arange(len(both_SU)) >= len(positive)
+    base_S = np.arange(len(positive) + len(negative)) >= len(positive)
 
     def chunk_precision(units: slice) -> np.ndarray:
-        x_US = np.ascontiguousarray(both_SU[:, units].T)
+        x_US = np.ascontiguousarray(np.concatenate([positive[:, units], negative[:, units]]).T)
         number_US = descending(x_US) if x_US.dtype == np.float32 else dense_descending(x_US)
         return precision_from_keys(base_keys(number_US, base_S)[:, : len(positive)])
 
-    ap_U = np.concatenate([np.zeros(0), *in_chunks(chunk_precision, both_SU.shape[1], len(both_SU))])
+    ap_U = np.concatenate([np.zeros(0), *in_chunks(chunk_precision, positive.shape[1], len(base_S))])
     return cast(Array, torch.from_numpy(ap_U) if as_tensor else ap_U)
 
 
@@ -100,13 +99,13 @@ def expert_count(k: int | float | None, units: int) -> int:
     return count
 
 
-def in_chunks(work: Callable[[slice], Result], units: int, sentences: int) -> list[Result]:
-    """`work(slice)` over chunks of units on as many threads as torch uses; results in order.
+def in_chunks(work: Callable[[slice], Result], units: int, sentences: int, at_once: int | None = None) -> list[Result]:
+    """`work(slice)` over chunks of units (of `at_once` units each) on as many threads as torch uses; results in order.
 
     NumPy lets go of the interpreter while it sorts, so threads help. Each unit's result is its own: the chunks do
     not show in it.
     """
-    size = max(1, min(units, max(_CHUNK_UNITS, _CHUNK_NUMBERS // max(1, sentences))))
+    size = max(1, min(units, at_once or max(CHUNK_UNITS, CHUNK_NUMBERS // max(1, sentences))))
     chunks = [slice(start, min(start + size, units)) for start in range(0, units, size)]
     threads = min(torch.get_num_threads(), len(chunks))
     if threads <= 1:
@@ -124,7 +123,7 @@ def _matrix(responses: np.ndarray | Tensor, name: str) -> np.ndarray:
         matrix = matrix.astype(np.float32 if matrix.dtype == np.float16 else np.float64)
     if matrix.ndim != 2 or not len(matrix):
         raise ValueError(f"{name} has shape {matrix.shape}: give at least one sentence, as (sentences, units)")
-    if not np.isfinite(matrix).all():
+    if not all(np.isfinite(row).all() for row in matrix):
         sentence, unit = np.argwhere(~np.isfinite(matrix))[0]
         raise ValueError(
             f"{name} is {matrix[sentence, unit]} for sentence {sentence}, unit {unit}: such a response has no rank"

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..model.loss import linear_cross_entropy
-from ..model.sites import backbone_of
+from ..model.sites import backbone_of, most_positions
 from .findings import Findings
 
 NOT_SCORED = -100
@@ -102,8 +102,7 @@ class LanguageLoss:
 
     def _score(self, model: nn.Module, ids_N: torch.Tensor, labels_N: torch.Tensor) -> tuple[float, int]:
         """Nats of the scored tokens and how many there are."""
-        limit = getattr(model.config, "max_position_embeddings", None) or getattr(model.config, "n_positions", None)
-        context = min(self.context, limit or self.context)
+        context = min(self.context, most_positions(model) or self.context)
         stride = min(self.stride or max(1, context // 2), context)
         score = _scorer(model, ids_N)
         device = next(model.parameters()).device

@@ -56,7 +56,9 @@ def expertise(
         reading: pooling, special_tokens, max_length, batch_tokens, memory_gb as for `iter_unit_responses`.
     """
     parts: list[tuple[np.ndarray, ...]] = []
-    for _, responses in iter_unit_responses(model, tokenizer, [*positives, *negatives], **reading):
+    # The percentiles are of doubles, sorted in a copy.
+    held = 20 * len(positives)
+    for _, responses in iter_unit_responses(model, tokenizer, [*positives, *negatives], per_unit=held, **reading):
         responses_SU = responses.numpy()
         on_PU, off_NU = responses_SU[: len(positives)], responses_SU[len(positives) :]
         p50_U, p90_U = np.percentile(on_PU.astype(np.float64), [50, 90], axis=0)

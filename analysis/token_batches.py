@@ -10,6 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..model.sites import most_positions
+
+_AT_ONCE = 1000
+"""Sentences given to a tokenizer at a time."""
+
 
 @dataclass(frozen=True)
 class TokenBatch:
@@ -80,23 +85,28 @@ def tokenise(
         raise ValueError(f"sentences is one text ({sentences[:40]!r}): give a list of texts")
     if not sentences:
         raise ValueError("sentences is empty: give at least one")
-    length = min(max_length, getattr(getattr(model, "config", None), "max_position_embeddings", None) or max_length)
-    # Cut here and not by the tokenizer, which may be set to cut or pad on the left.
-    encoded = tokenizer(
-        list(sentences),
-        padding=False,
-        truncation=False,
-        return_attention_mask=False,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    ids = tuple(tuple(row[:length]) for row in encoded["input_ids"])
+    length = min(max_length, most_positions(model) or max_length)
+    ids: list[tuple[int, ...]] = []
+    masks: list[list[int]] = []
+    # A few at a time: what the tokenizer tells of a token besides its number takes ten times as much memory.
+    for first in range(0, len(sentences), _AT_ONCE):
+        # Cut here and not by the tokenizer, which may be set to cut or pad on the left.
+        encoded = tokenizer(
+            list(sentences[first : first + _AT_ONCE]),
+            padding=False,
+            truncation=False,
+            return_attention_mask=False,
+            return_special_tokens_mask=True,
+            verbose=False,
+        )
+        ids += (tuple(row[:length]) for row in encoded["input_ids"])
+        masks += (row[:length] for row in encoded["special_tokens_mask"])
     counted: list[tuple[int, int]] = []
     leads = set()
     embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
     vocabulary = embeddings.weight.shape[0]
-    for number, (row, marks) in enumerate(zip(ids, encoded["special_tokens_mask"], strict=True)):
-        text = [place for place, mark in enumerate(marks[:length]) if not mark]
+    for number, (row, marks) in enumerate(zip(ids, masks, strict=True)):
+        text = [place for place, mark in enumerate(marks) if not mark]
         if not text:
             raise ValueError(
                 f"sentence {number} ({sentences[number][:40]!r}) has no tokens within max_length={max_length}: "
@@ -110,4 +120,4 @@ def tokenise(
         # A tokenizer puts its own tokens before and after a text, never inside.
         counted.append((0, len(row)) if special_tokens else (text[0], text[-1] + 1))
         leads.add(row[0] if marks[0] else None)
-    return TokenisedSentences(ids, tuple(counted), leads.pop() if special_tokens and len(leads) == 1 else None)
+    return TokenisedSentences(tuple(ids), tuple(counted), leads.pop() if special_tokens and len(leads) == 1 else None)

@@ -76,6 +76,13 @@ def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[s
         raise
 
 
+def most_positions(model: nn.Module) -> int | None:
+    """How many tokens the model can read at once; None where its positions have no end (ALiBi)."""
+    config = getattr(model, "config", None)
+    # GPT-2's own name comes second: some configurations know only that.
+    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+
 def backbone_of(model: nn.Module) -> nn.Module:
     """The module that computes hidden states, without the LM head."""
     return _module(model, family_of(model).backbone, "backbone", model)

@@ -41,7 +41,7 @@ def export_expertise(
         special_tokens: whether the tokenizer's own tokens count.
         max_length: tokens of a sentence that are read.
         batch_tokens: tokens of a forward pass.
-        memory_gb: gigabytes of responses held at a time.
+        memory_gb: gigabytes (1e9 bytes) taken beside the model, as in ExpertNeurons.
         dtype: float32 or bfloat16.
         device: auto, cpu or cuda.
     """

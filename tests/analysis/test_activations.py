@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from babelscope.analysis.activations import POOLINGS, Units, iter_unit_responses, unit_responses
+from babelscope.analysis.memory import forward_bytes, text_bytes
+from babelscope.analysis.token_batches import tokenise
 from babelscope.model import build_model, preset
 from babelscope.model.sites import FAMILIES, use_family
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -134,12 +136,14 @@ def test_a_unit_that_responds_to_the_leading_token_alone_is_tied_exactly():
 def test_memory_setting_does_not_show(kind, groups):
     model, tokenizer, sentences = _model(kind), _tokenizer(None), _sentences()
     expected_SU, units = unit_responses(model, tokenizer, sentences, batch_tokens=60)
-    memory_gb = 4 * units.n * len(sentences) / groups / 1e9
+    tokens = tokenise(model, tokenizer, sentences)
+    beside = forward_bytes(model, tokens.batches(60)) + text_bytes(tokens)
+    memory_gb = (4 * units.n * len(sentences) / groups + beside) / 1e9
     parts = list(iter_unit_responses(model, tokenizer, sentences, batch_tokens=60, memory_gb=memory_gb))
     assert groups <= len(parts) <= 2 * groups
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
     assert parts[-1][0].stop == units.n
-    assert all(4 * responses.numel() <= memory_gb * 1e9 for _, responses in parts)
+    assert all(4 * responses.numel() + beside <= memory_gb * 1e9 for _, responses in parts)
     assert torch.equal(torch.cat([responses for _, responses in parts], dim=1), expected_SU)
 
 
@@ -148,7 +152,9 @@ def test_a_pass_ends_with_the_last_block_it_needs_and_never_runs_the_head():
     ran = []
     model.transformer.h[1].register_forward_hook(lambda *_: ran.append("block 1"))
     model.lm_head.register_forward_hook(lambda *_: ran.append("head"))
-    groups = iter_unit_responses(model, tokenizer, sentences, memory_gb=4 * 150 * 4 / 1e9)
+    tokens = tokenise(model, tokenizer, sentences)
+    beside = forward_bytes(model, tokens.batches(4096)) + text_bytes(tokens)
+    groups = iter_unit_responses(model, tokenizer, sentences, memory_gb=(4 * 150 * 4 + beside) / 1e9)
     part, _ = next(groups)
     assert part == slice(0, 144)
     assert ran == []
@@ -199,7 +205,7 @@ def test_model_is_left_as_it_was():
     model, tokenizer = _model("xglm"), _tokenizer("</s> $A")
     model.model.layers[1].eval()
     before = _traces(model)
-    groups = iter_unit_responses(model, tokenizer, _sentences(), memory_gb=1e-5)
+    groups = iter_unit_responses(model, tokenizer, _sentences())
     next(groups)
     _assert_same(before, _traces(model))
     groups.close()
@@ -261,8 +267,10 @@ def test_mistakes_are_named():
         unit_responses(model, tokenizer, ["w1"], max_length=0)
     with pytest.raises(ValueError, match="batch_tokens=0"):
         unit_responses(model, tokenizer, ["w1"], batch_tokens=0)
-    with pytest.raises(ValueError, match="memory_gb=0"):
+    with pytest.raises(ValueError, match="memory_gb=0: give a positive"):
         next(iter_unit_responses(model, tokenizer, ["w1"], memory_gb=0))
+    with pytest.raises(ValueError, match=r"memory_gb=1e-06: 4\.08e-06 GB are needed beside .*, or lower batch_tokens"):
+        next(iter_unit_responses(model, tokenizer, ["w1"], memory_gb=1e-6))
     small = build_model(preset("toy", **{**XGLM, "vocab_size": 20}), seed=0)
     with pytest.raises(ValueError, match="sentence 0 has token 63, but the model's vocabulary has 20 entries"):
         unit_responses(small, tokenizer, ["w59"])

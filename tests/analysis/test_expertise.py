@@ -1,6 +1,6 @@
 """The expert analysis: rows by hand, a planted signal and a planted null, and what the numbers may not depend on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from babelscope.analysis import expertise
 from babelscope.analysis.activations import Units
 from babelscope.analysis.concepts import ConceptSet, Row
 from babelscope.analysis.expert_rows import ExpertTable, expert_rows
-from babelscope.analysis.expert_search import BestUnits, scratch
+from babelscope.analysis.expert_search import BestUnits, Scores
 from babelscope.analysis.expertise import ExpertAnalysis
 from babelscope.analysis.experts import average_precision, top_experts
 from babelscope.analysis.findings import ROW_SCHEMA, Findings
@@ -237,15 +237,32 @@ def _assert_equal(one: Findings, two: Findings) -> None:
         assert np.array_equal(array, two.arrays[name], equal_nan=array.dtype.kind == "f")
 
 
-def test_rows_languages_and_memory_do_not_show():
+def test_rows_languages_and_memory_do_not_show(monkeypatch):
     """Concepts, languages and sentences in any order; many passes and a temporary file instead of memory."""
     model, tokenizer = _model(True), _tokenizer()
-    expected = ExpertAnalysis(ConceptSet(_rows()), k=0.03)(model, tokenizer, 0)
+    settings = {"k": 0.03, "batch_tokens": 64}
+    expected = ExpertAnalysis(ConceptSet(_rows()), **settings)(model, tokenizer, 0)
     rows = _rows()
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    _assert_equal(ExpertAnalysis(ConceptSet(shuffled), k=0.03)(model, tokenizer, 0), expected)
-    analysis = ExpertAnalysis(ConceptSet(_rows()), k=0.03, memory_gb=2.5e-5, languages=LANGUAGES[::-1])
-    _assert_equal(analysis(model, tokenizer, 0), expected)
+    _assert_equal(ExpertAnalysis(ConceptSet(shuffled), **settings)(model, tokenizer, 0), expected)
+    groups = []
+    real = expertise.iter_unit_responses
+
+    def counted(*args: object, **given: object) -> Iterator:
+        for group, responses in real(*args, **given):
+            groups.append(group)
+            yield group, responses
+
+    monkeypatch.setattr(expertise, "iter_unit_responses", counted)
+    for memory_gb, passes in ((6e-4, 2), (4.5e-4, 6)):
+        analysis = ExpertAnalysis(ConceptSet(_rows()), memory_gb=memory_gb, languages=LANGUAGES[::-1], **settings)
+        _assert_equal(analysis(model, tokenizer, 0), expected)
+        assert len(groups) == 3 * passes
+        groups.clear()
+    with pytest.raises(ValueError, match=r"are needed beside the responses .* give \S+, or lower batch_tokens"):
+        ExpertAnalysis(ConceptSet(_rows()), memory_gb=3e-4, **settings)(model, tokenizer, 0)
+    with pytest.raises(ValueError, match=r"comparing 13 experts of 5 concepts in 3 languages takes .* or lower k"):
+        ExpertAnalysis(ConceptSet(_rows()), memory_gb=1e-5, **settings)(model, tokenizer, 0)
     _assert_equal(analysis(model.train(), tokenizer, 0), expected)
 
 
@@ -356,18 +373,34 @@ def test_best_units_do_not_depend_on_the_groups(width):
     assert best.median.tolist() == np.median(responses_SU[[0, 2, 5]][:, best.index], axis=0).tolist()
 
 
-def test_scratch_leaves_no_file(tmp_path, monkeypatch):
+def test_scores_are_the_same_in_memory_and_on_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with scratch((10, 10), 1e-6) as array:
-        assert not list(tmp_path.iterdir())
-        assert not isinstance(array, np.memmap)
+    random = np.random.default_rng(0)
+    score_LCU = random.random((2, 3, 50))
+    for in_memory in (True, False):
+        with Scores((2, 3, 50), in_memory) as scores:
+            for language, concept, first in random.permutation(
+                [(a, c, u) for a in range(2) for c in range(3) for u in range(0, 50, 7)]
+            ):
+                scores.put(language, concept, first, score_LCU[language, concept, first : first + 7])
+            for language, concept in np.ndindex(2, 3):
+                found = scores.get(language, concept)
+                assert found.dtype == np.float64
+                assert np.array_equal(found, score_LCU[language, concept].astype(np.float32))
+        assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+def test_scores_on_disk_are_gone_after_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    scores = Scores((1, 1, 4), in_memory=False)
 
     def fail() -> None:
-        with scratch((10, 10), 1e-8) as array:
-            assert isinstance(array, np.memmap)
-            assert len(list(tmp_path.iterdir())) == 1
+        with scores:
+            scores.put(0, 0, 0, np.ones(4))
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
     assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="closed file"):
+        scores.get(0, 0)

@@ -65,8 +65,8 @@ def test_chunks_and_threads_do_not_show(monkeypatch):
     positive = random.standard_normal((9, 500)).astype(np.float32).round(1)
     negative = random.standard_normal((31, 500)).astype(np.float32).round(1)
     whole = average_precision(positive, negative)
-    monkeypatch.setattr(experts, "_CHUNK_NUMBERS", 40 * 7)
-    monkeypatch.setattr(experts, "_CHUNK_UNITS", 3)
+    monkeypatch.setattr(experts, "CHUNK_NUMBERS", 40 * 7)
+    monkeypatch.setattr(experts, "CHUNK_UNITS", 3)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     assert np.array_equal(average_precision(positive, negative), whole)
 

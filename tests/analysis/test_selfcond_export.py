@@ -28,7 +28,7 @@ def exported(tmp_path_factory):
     content = {"concept": "ball", "group": "keyword", "source": "x", "sentences": {"positive": texts[:21], "negative": texts[21:]}}  # fmt: skip
     (base / "concepts" / "keyword" / "ball.json").write_text(json.dumps(content))
     words = ["--model", str(base / "model"), "--concepts", str(base / "concepts"), "--output", str(base / "out")]
-    assert main(["expertise", *words, "--batch_tokens", "70", "--memory_gb", "2e-5"]) == 0
+    assert main(["expertise", *words, "--batch_tokens", "70", "--memory_gb", "5.5e-4"]) == 0
     return model, tokenizer, texts, base / "out" / "keyword" / "ball" / "expertise"
 
 

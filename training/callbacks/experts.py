@@ -30,7 +30,8 @@ class ExpertNeurons(AnalysisCallback):
         seed: decides which half of the sentences chooses experts and which scores them, and seeds the bootstrap.
         max_length: tokens of a sentence that are read.
         batch_tokens: tokens of a batch, padding included.
-        memory_gb: gigabytes of responses held at a time; less means reading the text more often, never other results.
+        memory_gb: gigabytes (1e9 bytes) that the analysis may take beside the model, the forward pass on a CPU included;
+            less means reading the text more often, never other results.
         min_sentences: positives, and negatives, that a concept needs in each half to be used in a language.
         max_positives: take at most so many positives of a concept in a language; by default all.
         max_negatives: take at most so many negatives of a concept in a language; by default all.

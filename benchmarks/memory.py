@@ -1,10 +1,11 @@
-"""Peak memory of expert analysis on a random BLOOM of 0.56 B parameters: what it is beside the weights, by memory_gb.
+"""Peak memory of expert analysis on a random BLOOM of 0.56 B parameters in bf16, by memory_gb, and the time of its passes.
 
-    python benchmarks/analyze_memory.py [--memory_gb 0.03 0.15] [--layers 24] [--width 1024] [--sentences 160]
+    python benchmarks/memory.py [--memory_gb 0.6 0.8 1.2] [--layers 24] [--width 1024] [--sentences 1200]
 
 Every setting is measured in a process of its own, as what the first leaves behind would hide the next. Printed are the
-peak above the loaded model, its ratio to the setting, and whether the results are those of the largest setting. The
-extrapolation to BLOOM-7b1 at the end is the formula in numbers.
+peak above the loaded model, its ratio to the setting (1 or less: the setting holds), how often the text was read, and
+whether the results are those of the largest setting. The extrapolation to BLOOM-7b1 at the end is the formula in
+numbers.
 """
 
 import argparse
@@ -13,11 +14,14 @@ import json
 import multiprocessing
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from babelscope.analysis import expertise
 from babelscope.analysis.concepts import ConceptSet, Row
 from babelscope.analysis.expertise import ExpertAnalysis
+from babelscope.analysis.memory import OVERHEAD_GB
 from babelscope.model.sites import unit_sites
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
@@ -47,6 +51,12 @@ def concepts(sentences: int, languages: int) -> ConceptSet:
     return ConceptSet(rows)
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
 def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
     """Analyse once; report peak memory over the loaded model, time, and a hash of what was found."""
     torch.set_num_threads(options.threads)
@@ -64,7 +74,18 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
             for piece in parameter.view(-1).split(1 << 22):
                 piece.normal_(0, 0.02)
     analysis = ExpertAnalysis(concepts(options.sentences, options.languages), memory_gb=memory_gb, k=500)
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    passes = 0
+    groups = expertise.iter_unit_responses
+
+    def counted(*arguments, **settings):
+        nonlocal passes
+        for part in groups(*arguments, **settings):
+            passes += 1
+            yield part
+            del part
+
+    expertise.iter_unit_responses = counted
+    loaded = resident()
     began = time.perf_counter()
     found = analysis(model.eval(), tokenizer(), 0)
     digest = hashlib.sha256(b"".join(found.arrays[name].tobytes() for name in sorted(found.arrays))).hexdigest()[:12]
@@ -78,6 +99,7 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
             "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
             "seconds": time.perf_counter() - began,
             "found": digest,
+            "passes": passes / options.languages,
         }
     )
 
@@ -85,12 +107,12 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
 def main() -> None:
     """Measure every setting side by side."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--memory_gb", type=float, nargs="+", default=[0.03, 0.15])
+    parser.add_argument("--memory_gb", type=float, nargs="+", default=[0.6, 0.8, 1.2])
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--heads", type=int, default=16)
     parser.add_argument("--vocabulary", type=int, default=250_880)
-    parser.add_argument("--sentences", type=int, default=160)
+    parser.add_argument("--sentences", type=int, default=1200)
     parser.add_argument("--languages", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -107,7 +129,7 @@ def main() -> None:
         extra = row["peak_gb"] - row["loaded_gb"]
         print(
             f"memory_gb {memory_gb:5.2f}: peak {row['peak_gb']:.2f} GB = loaded {row['loaded_gb']:.2f} + {extra:.2f} "
-            f"({extra / memory_gb:.2f} x the setting); {row['seconds']:.1f} s; "
+            f"({extra / memory_gb:.2f} x the setting); {row['passes']:.0f} passes, {row['seconds']:.1f} s; "
             f"{'same results' if row['found'] == results[0]['found'] else 'OTHER RESULTS'}"
         )
     row = results[0]
@@ -116,14 +138,15 @@ def main() -> None:
         f"{row['parameters'] / 1e9:.2f} B parameters, {row['weights_gb']:.2f} GB in bf16, {row['units']:,} units; "
         f"all responses of one language at once would be {everything:.2f} GB"
     )
-    extras = [(r["memory_gb"], r["peak_gb"] - r["loaded_gb"]) for r in results]
-    slope, fixed = np.polyfit(*zip(*extras, strict=True), 1)
-    print(f"fitted: peak = loaded + {max(fixed, 0):.2f} GB + {slope:.2f} x memory_gb")
-    big = 2 * 7_069_016_064 / 1e9
-    print(
-        f"BLOOM-7b1, memory_gb 8: {big:.1f} GB of weights + {8 * slope:.1f} GB + a few forward passes "
-        f"({4 * max(fixed, 0):.1f} GB at four times the width)"
-    )
+    big_units, forward = 30 * 9 * 4096, 2 * (10 * 4096 * 16384 + 6 * 4096 * 32 * 128 + 4 * 4096**2)
+    for memory_gb in (4, 8, 16):
+        sentences = 12_000
+        left = (1 - 3 / 16) * memory_gb * 1e9 - forward - 0.1e9
+        print(
+            f"BLOOM-7b1, memory_gb {memory_gb}: {2 * 7_069_016_064 / 1e9:.1f} GB of weights + {memory_gb} GB + "
+            f"{OVERHEAD_GB} GB; {sentences:,} sentences of {big_units:,} units are read in "
+            f"{-(-4 * sentences * big_units // int(left))} passes"
+        )
     print(json.dumps(results))
 
 
