@@ -1,6 +1,6 @@
 """The section of a report on translations: whether they are represented alike, by layer, pair and direction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import plotly.graph_objects as go
@@ -10,10 +10,10 @@ from . import figures
 from .figures_data import Runs, has, languages_of, only, select, steps_of, values_of
 from .figures_layers import ALIGNED
 from .figures_sound import sound_only
-from .report_drawing import Figures, by_step, extremes, panels, per_run, section
+from .report_drawing import Figures, extremes, few_steps, panels, per_run, section, split_steps, thinned_words
 from .report_panels import Option, Section
 
-NAME = "alignment"
+NAME, HEALTH = "alignment", "health"
 TITLES = {
     "retrieval_accuracy": "retrieval", "cosine_margin": "cosine margin", "cka": "CKA", "cka_null": "CKA, shuffled",
 }  # fmt: skip
@@ -26,6 +26,7 @@ def alignment_section(runs: Runs) -> Section | None:
         return None
     languages = languages_of({run: only(rows, analysis=NAME) for run, rows in runs.items()})
     sentences, pairs = _sizes(runs)
+    steps = max(len(steps_of(select(sound_only(rows), NAME, measures[0]))) for rows in runs.values())
     found = panels(
         "Do translations come together?",
         f"Retrieval: share of sentences whose nearest sentence in the other language is their translation, both ways{sentences}. "
@@ -59,13 +60,15 @@ def alignment_section(runs: Runs) -> Section | None:
     )  # fmt: skip
     found += panels(
         "Both directions, layer by layer",
-        f"Retrieval accuracy from a language to the others and back, mean over the others. Dashed grey: chance{sentences}.",
+        f"Retrieval accuracy from a language to the others and back, mean over the others. Dashed grey: chance{sentences}."
+        f"{thinned_words(steps, len(languages))}",
         per_run(runs, _directions, NAME, "retrieval_accuracy"), "Run", "Language", "Step",
     )  # fmt: skip
     found += panels(
         "Pair by pair",
         "Each cell is a pair of languages. For retrieval a row's sentences look for their translation in the column's "
-        f"language{sentences}; the other measures have no direction. Layers: the mean of all, or one of them.",
+        f"language{sentences}; the other measures have no direction. Layers: the mean of all, or one of them."
+        f"{thinned_words(steps, 4 * len(measures))}",
         _matrices(runs, measures), "Run", "Measure", "Layers", "Step",
     )  # fmt: skip
     return section(
@@ -111,13 +114,13 @@ def _named(metric: str) -> str:
 
 
 def _by_measure(rows: pa.Table, measures: Sequence[str]) -> Figures:
-    sound = sound_only(rows)
-    return {
-        (TITLES[metric], step): figures.alignment_profile(part, step, metric)
-        for metric in measures
-        for part in [only(sound, analysis=NAME, metric=[metric, "cka_null"])]
-        for step in steps_of(select(part, NAME, metric))
-    }
+    parts = _with(split_steps(only(rows, analysis=[NAME, HEALTH])), measures[0])
+    first = only(next(iter(parts.values())), language=None)
+    drawn: dict[tuple[Option, ...], go.Figure] = {}
+    for step, part in parts.items():
+        table = part if step == next(iter(parts)) else pa.concat_tables([first, part])
+        drawn |= {(TITLES[metric], step): figures.alignment_profile(table, step, metric) for metric in measures}
+    return drawn
 
 
 def _ends(rows: pa.Table, languages: Sequence[str]) -> Figures:
@@ -128,38 +131,41 @@ def _ends(rows: pa.Table, languages: Sequence[str]) -> Figures:
 
 
 def _directions(rows: pa.Table) -> Figures:
-    table = only(sound_only(rows), analysis=NAME, metric=["retrieval_accuracy", "retrieval_chance"])
-    drawn: dict[tuple[Option, ...], go.Figure] = {}
-    for step in steps_of(select(table, NAME, "retrieval_accuracy")):
-        part = only(table, step=step)
-        for language in languages_of(part):
-            drawn[language, step] = figures.alignment_directions(part, step, language)
-    return drawn
+    metrics = ["retrieval_accuracy", "retrieval_chance", "sound"]
+    parts = _with(split_steps(only(rows, analysis=[NAME, HEALTH], metric=metrics)), "retrieval_accuracy")
+    languages = languages_of(pa.concat_tables(parts.values()))
+    return {
+        (language, step): figures.alignment_directions(parts[step], step, language)
+        for language in languages
+        for step in few_steps(list(parts), len(languages))
+    }
 
 
 def _matrices(runs: Runs, measures: Sequence[str]) -> Figures:
-    pairs = {run: only(rows, analysis=NAME, language=..., other_language=...) for run, rows in _sound(runs).items()}
+    kept = {run: _with(split_steps(only(rows, analysis=[NAME, HEALTH])), measures[0]) for run, rows in runs.items()}
     drawn: dict[tuple[Option, ...], go.Figure] = {}
     for metric in measures:
+        pairs = {run: only(rows, language=...) for run, rows in runs.items()}
         top = max(extremes(pairs, NAME, metric)[1] or 0.0, 0.05)
-        for run, table in pairs.items():
-            layers = values_of(select(table, NAME, metric), "layer")
+        for run, parts in kept.items():
+            if not parts:
+                continue
+            layers = values_of(next(iter(parts.values())), "layer")
             chosen: dict[str, list[int]] = {"all": layers}
             if len(layers) > 2:
                 chosen |= {f"{place} ({layer})": [layer] for place, layer in
                            (("first", layers[0]), ("middle", layers[len(layers) // 2]), ("last", layers[-1]))}  # fmt: skip
-            for name, part in chosen.items():
-                draw = partial(
-                    figures.language_matrix,
-                    metric=metric,
-                    analysis=NAME,
-                    bounds=(0.0, top),
-                    title=ALIGNED[metric].title,
-                )
-                for (step,), figure in by_step(only(table, layer=part), NAME, metric, draw).items():
-                    drawn[run, TITLES[metric], name, step] = figure
+            for step in few_steps(list(parts), len(measures) * len(chosen)):
+                table = only(select(parts[step], NAME, metric), language=..., other_language=...)
+                if not table.num_rows:
+                    continue
+                for name, part in chosen.items():
+                    drawn[run, TITLES[metric], name, step] = figures.language_matrix(
+                        only(table, layer=part), step, metric, (0.0, top), analysis=NAME, title=ALIGNED[metric].title
+                    )
     return drawn
 
 
-def _sound(runs: Runs) -> Runs:
-    return {run: sound_only(rows) for run, rows in runs.items()}
+def _with(parts: Mapping[int, pa.Table], metric: str) -> dict[int, pa.Table]:
+    """Steps that have any value of a metric."""
+    return {step: table for step, table in parts.items() if has(table, NAME, metric)}

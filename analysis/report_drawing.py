@@ -10,6 +10,8 @@ from .figures_data import Runs, has, only, select, steps_of
 from .figures_sound import sound_only
 from .report_panels import Option, Panel, Section
 
+MOST_FRAMES = 240
+"""Figures of a panel that has other choices beside its steps."""
 Figures = Mapping[tuple[Option, ...], go.Figure]
 """Figures by the choices that lead to them."""
 
@@ -44,6 +46,27 @@ def by_step(
         (step,): draw(pa.concat_tables([only(table, step=step) for table in tables]), step)
         for step in steps_of(tables[0])
     }
+
+
+def split_steps(rows: pa.Table) -> dict[int, pa.Table]:
+    """Rows of each sound step, ascending."""
+    sound = sound_only(rows)
+    return {step: only(sound, step=step) for step in steps_of(sound)}
+
+
+def few_steps(steps: Sequence[int], choices: int, most: int = MOST_FRAMES) -> list[int]:
+    """Steps for a slider beside so many other choices: all, or as many as keep a page light, spread evenly."""
+    room = max(2, most // max(choices, 1))
+    if len(steps) <= room:
+        return list(steps)
+    places = {round(at * (len(steps) - 1) / (room - 1)) for at in range(room)}
+    return [steps[place] for place in sorted(places)]
+
+
+def thinned_words(steps: int, choices: int) -> str:
+    """What to say where a slider leaves out steps."""
+    shown = len(few_steps(range(steps), choices))
+    return f" The slider has {shown} of the {steps} checkpoints." if shown < steps else ""
 
 
 def extremes(runs: Runs, analysis: str, *metrics: str) -> tuple[float | None, float | None]:

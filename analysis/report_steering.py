@@ -1,6 +1,6 @@
 """The section of a report on steering: languages spoken, presence of the concept and fluency, and texts to read."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -13,13 +13,15 @@ from .figures_data import Runs, languages_of, only, select, values_of
 from .figures_sound import sound_only, unsound_of
 from .figures_steering import CONDITIONS, NAME, Steered, condition_curves, stacked_languages, sweep_curve
 from .findings import read_texts, result_steps
-from .report_drawing import Figures, panels, per_run, section
+from .report_drawing import Figures, few_steps, panels, per_run, section, thinned_words
 from .report_panels import Option, Panel, Section
 
 TEXTS_SHOWN = 4
 """Of each concept, source language and condition."""
 MOST_GROUPS = 64
 """Concepts and source languages whose texts are shown; the others' are in the results."""
+MOST_CHOICES = 24
+"""Of whose experts to see, beside a slider; all, then source languages, then concepts."""
 MOST_CONCEPTS = 24
 """Concepts that can be chosen one by one; the others count in the mean alone."""
 INTERVALS = "Bands and whiskers: 95 % bootstrap over concepts; for a single concept Wilson's interval of its texts."
@@ -63,7 +65,7 @@ def steering_section(runs: Runs) -> Section | None:
         found += panels(
             title,
             f"{reading}, when the k best experts are forced; at k = 0 nothing is. Controls lie across: they were run at one "
-            f"number of units, that of the figures over training. {_size(indexed.values())} {INTERVALS}",
+            f"number of units, that of the figures over training. {_size(indexed.values())} {INTERVALS}{_slider(indexed.values())}",
             _of_runs(indexed, _sweeps, measure),
             "Run", "Experts of", "Step",
         )  # fmt: skip
@@ -91,7 +93,7 @@ def steering_section(runs: Runs) -> Section | None:
     )
 
 
-def _size(runs: Any) -> str:
+def _size(runs: Iterable[Steered]) -> str:
     """How many texts, concepts and source languages the figures are of."""
     found = []
     for steered in runs:
@@ -103,6 +105,11 @@ def _size(runs: Any) -> str:
             f"n = {len(steered.concepts)} concepts × {len(steered.sources)} source languages × {texts} texts of each condition."
         )
     return " ".join(dict.fromkeys(found))
+
+
+def _slider(runs: Iterable[Steered]) -> str:
+    counts = [(len(steered.steps("share_steered")), len(list(_choices(steered))[:MOST_CHOICES])) for steered in runs]
+    return max((thinned_words(*count) for count in counts), default="", key=len)
 
 
 def _choices(steered: Steered) -> Iterator[tuple[str, dict[str, str]]]:
@@ -134,10 +141,11 @@ def _conditions(steered: Steered, measure: str, steps: Sequence[int]) -> Figures
 def _sweeps(steered: Steered, measure: str, steps: Sequence[int]) -> Figures:
     if len(steered.numbers) < 2:
         return {}
+    choices = list(_choices(steered))[:MOST_CHOICES]
     return {
         (name, step): sweep_curve(steered, step, measure, **choice)
-        for name, choice in _choices(steered)
-        for step in steps
+        for name, choice in choices
+        for step in few_steps(steps, len(choices))
     }
 
 

@@ -9,7 +9,8 @@ from babelscope.analysis.findings import read_rows
 from babelscope.analysis.report import write_report
 
 from tests.browser import chromium, missing_browser, wait
-from tests.synthetic_run import synthetic_run
+from tests.synthetic_analyses import write_health
+from tests.synthetic_run import EVERYTHING, synthetic_run
 
 pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is a browser")
 
@@ -25,7 +26,7 @@ PANEL = "const panel = [...document.querySelectorAll('figure.panel')].find(one =
 def run(tmp_path_factory):
     return synthetic_run(
         tmp_path_factory.mktemp("runs") / "mixed", steps=STEPS, last=512, languages=LANGUAGES,
-        concepts=("animals", HOSTILE, "مرحبا"), warnings=(HOSTILE,), note="A note.",
+        concepts=("animals", HOSTILE, "مرحبا"), warnings=(HOSTILE,), note="A note.", analyses=EVERYTHING, layers=5,
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_figures_are_drawn_when_they_come_into_view(browser):
             title,
         )
         assert shapes > 0, title
-    assert browser.run(count) == len(titles(browser)) == 21
+    assert browser.run(count) == len(titles(browser)) == 36
 
 
 def test_the_policy_stops_foreign_scripts_and_requests(browser):
@@ -157,7 +158,7 @@ def test_the_slider_moves_through_the_steps(browser, run):
         row["layer"]: row["value"] for row in read_rows(run / "results").to_pylist()
         if row["metric"] == "accuracy_mean" and row["step"] == 8
     }  # fmt: skip
-    assert after["y"] == pytest.approx([expected[layer] for layer in range(7)], rel=1e-4)
+    assert after["y"] == pytest.approx([expected[layer] for layer in range(5)], rel=1e-4)
     assert browser.run(PANEL + "return panel.querySelector('input').getAttribute('aria-valuetext');", title).startswith(
         "step 8"
     )
@@ -343,3 +344,41 @@ def test_runs_without_a_step_show_the_one_before(tmp_path, browser):
     assert browser.run(label, title).startswith("step 8 ")
     _, rows = downloaded(browser, title)
     assert {row["run"] for row in rows} == {"mixed", "other"}
+
+
+def test_hollow_points_stand_apart_with_their_reason_and_follow_the_legend(tmp_path, browser):
+    run = synthetic_run(tmp_path / "doubtful", steps=(0, 1, 8, 16, 64, 512), last=512, analyses=("probe", "validation"))
+    write_health(run, ("aru", "bek"), 2048, copies={64: 1}, broken=[8])
+    browser.open(write_report([run]).as_uri())
+    title = "Accuracy over training"
+    bring(browser, title)
+
+    def all_layers():
+        return [
+            trace for trace in drawn(browser, title) if trace["name"] == "all layers" and not trace["meta"].get("band")
+        ]
+
+    solid, hollow = all_layers()
+    assert solid["meta"]["steps"] == [0, 1, 16, 512]
+    assert hollow["meta"]["steps"] == [64]
+    assert hollow["y"] == [solid["y"][1]]
+    assert hollow["text"] == ["step 64 · 131k tokens<br>not sound: a copy of step 1"]
+    chips = PANEL + "return [...panel.querySelectorAll('.legend button')].map(chip => chip.textContent);"
+    (note,) = [chip for chip in browser.run(chips, title) if chip.startswith("not sound")]
+    assert note == "not sound: step 8: non-finite weights in 2 tensors, no value (×); step 64: a copy of step 1"
+    press = (
+        PANEL
+        + "[...panel.querySelectorAll('.legend button')].find(chip => chip.textContent.startsWith(arguments[1])).click();"
+    )
+    browser.run(press, title, "not sound")
+    assert [trace["visible"] for trace in all_layers()] == [True, False]
+    browser.run(press, title, "not sound")
+    browser.run(press, title, "all layers")
+    assert [trace["visible"] for trace in all_layers()] == [False, False]
+    _, rows = downloaded(browser, title)
+    said = {(row["layers"], row["step"]): row["not_sound"] for row in rows}
+    assert said["all", "64"] == "a copy of step 1"
+    assert said["all", "512"] == ""
+    assert (
+        browser.run("return document.querySelector('.verdicts h3').textContent;") == "2 of 6 checkpoints are not sound"
+    )
