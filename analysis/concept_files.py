@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.csv
@@ -19,7 +19,10 @@ RawRow = tuple[str | None, str, str, Any, str | None]
 """concept, language, text, label, source; checked by `ConceptSet`."""
 
 COLUMNS = ("concept", "language", "text", "label")
-TABLE_SUFFIXES = (".parquet", ".csv", ".jsonl")
+Form = Literal["parquet", "csv", "jsonl", "datasets", "selfcond"]
+"""What a set can be written as: a file, a folder as `datasets` saves one, or ml-selfcond's folders."""
+FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
+TABLE_SUFFIXES = tuple(FORMS)
 CONCEPT_LIST = "concept_list.csv"
 SAVED_TABLE = ("dataset_dict.json", "state.json")
 """One of them lies in every folder that `datasets` has saved."""
@@ -68,25 +71,39 @@ def table_rows(table: pa.Table, where: str) -> Iterator[RawRow]:
             yield _raw(dict(zip(names, values, strict=True)), where)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table in the form that the suffix says, to a temporary name first.
+def write_table(table: pa.Table, path: Path, form: Form | None = None) -> None:
+    """Write a table in a form, by default the one that the suffix says, to a temporary name first.
 
     Raises:
-        ValueError: a suffix other than .parquet, .csv or .jsonl.
+        ValueError: no form, and a suffix other than .parquet, .csv or .jsonl; for `datasets`, `path` exists.
     """
-    if path.suffix not in TABLE_SUFFIXES:
+    form = form or FORMS.get(path.suffix)
+    if form == "datasets":
+        _write_dataset(table, path)
+        return
+    if form is None:
         raise ValueError(
             f"concepts: cannot write {path} (suffix {path.suffix!r}); use {', '.join(TABLE_SUFFIXES)} or a folder name."
         )
     with atomic_file(path) as temporary:
-        if path.suffix == ".parquet":
+        if form == "parquet":
             pa.parquet.write_table(table, temporary)
-        elif path.suffix == ".csv":
+        elif form == "csv":
             pa.csv.write_csv(table, temporary)
         else:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines(lines)
+
+
+def _write_dataset(table: pa.Table, path: Path) -> None:
+    # Imported here: it takes seconds, and only this form needs it.
+    from datasets import Dataset
+
+    if path.exists():
+        raise ValueError(f"concepts: {path} exists already; remove it or choose another folder.")
+    with atomic_folder(path) as temporary:
+        Dataset(table).save_to_disk(str(temporary))
 
 
 def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], path: Path) -> None:

@@ -153,17 +153,22 @@ class ConceptSet:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
-    def save(self, path: str | Path) -> None:
-        """Write `.parquet`, `.csv` or `.jsonl`, or, without a suffix, one ml-selfcond folder per language.
+    def save(self, path: str | Path, form: concept_files.Form | None = None) -> None:
+        """Write the set in a form, by default the one that the suffix says, without one ml-selfcond's folders.
 
         The write is whole or absent. ml-selfcond knows no shared negatives: each file gets its full list.
+
+        Args:
+            path: `.parquet`, `.csv`, `.jsonl`, or the name of a new folder.
+            form: `parquet`, `csv`, `jsonl`, `datasets` (a folder as `save_to_disk` writes it) or `selfcond` (one
+                folder per language).
 
         Raises:
             ValueError: an unknown suffix, an existing folder, or a concept name that cannot be a file name.
         """
         path = Path(path)
-        if path.suffix:
-            concept_files.write_table(self.to_table(), path)
+        if form != "selfcond" and (form or path.suffix):
+            concept_files.write_table(self.to_table(), path, form)
             return
         filled = [(c, language) for language in self.languages for c in self.concepts if self.positives(c, language)]
         concept_files.write_selfcond(

@@ -19,6 +19,7 @@ for its language, `=word` none, and `word*` any ending. Where words are not sepa
 matches anywhere.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "concepts"
 """The lexicon that comes with the package."""
 
 FORM, UNSURE, EXCLUSION = "form", "unsure", "not"
+SENSE_KEY = re.compile(r"[\w.'/-]+%[1-5]:\d\d:\d\d:[\w.'-]*:\d*")
+"""How WordNet, and OneSec with it, names a sense."""
 ABSTRACTNESS = ("concrete", "abstract")
 Forms = Mapping[str, tuple[str, ...]]
 
@@ -93,7 +96,7 @@ class Lexicon:
         return tuple(sorted({language for concept in self.concepts.values() for language in concept.forms}))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Refuses a key that stands twice, which YAML would let override the first without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -156,8 +159,8 @@ def _concept(name: str, block: dict[str, Any], domain: str) -> Concept:
 
 
 def _block_problems(name: Any, block: Any) -> Iterator[str]:
-    if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
-        yield "a concept's name is lower-case letters, digits and underscores."
+    if not isinstance(name, str) or name != name.lower() or not (name.isidentifier() or SENSE_KEY.fullmatch(name)):
+        yield "a concept's name is lower-case letters, digits and underscores, or a sense key such as house%1:06:00::."
     if not isinstance(block, dict):
         yield "it needs gloss, abstractness and forms."
         return

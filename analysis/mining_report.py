@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+READ = ("documents", "sentences", "negatives")
 REASONS = {
-    "too_short": "shorter than min_chars",
-    "too_long": "longer than max_chars",
-    "other_script": "mostly in another script, or not UTF-8",
-    "unsure": "only words that are too ambiguous",
-    "near_duplicates": "nearly the same as one that was kept",
+    "invalid_utf8": "documents that are not UTF-8",
+    "empty": "documents of nothing but white space",
+    "malformed": "records without the text's column",
+    "long_record": "documents longer than max_line_bytes",
+    "too_short": "sentences shorter than min_chars",
+    "too_long": "sentences longer than max_chars",
+    "other_script": "sentences mostly in another script",
+    "unsure": "sentences with words that are too ambiguous, and no others of a concept",
+    "same_document": "sentences of a concept from a document that gave another one",
+    "near_duplicates": "sentences of a concept nearly the same as one that was kept",
 }
 
 
@@ -24,8 +30,8 @@ class MiningReport:
         found: sentences that show a concept, by (concept, language), before any is left out as surplus or
             duplicate.
         kept: positives in the set.
-        counts: per language, `texts` read, `negatives` kept and, by the keys of `REASONS`, what was thrown
-            away. `other_script` and `near_duplicates` count only sentences that were about to be kept.
+        counts: per language, `documents` and `sentences` read, `negatives` kept and, by the keys of `REASONS`, what
+            was thrown away. `near_duplicates` counts only sentences that were about to be kept.
     """
 
     concepts: tuple[str, ...]
@@ -75,9 +81,14 @@ class MiningReport:
         for floor in (self.wanted, self.wanted // 2):
             reached = self.reaching(floor)
             lines.append(f"{f'>= {floor}':{width}} " + " ".join(f"{reached[code]:>5}" for code in self.languages))
-        lines += ["", "texts read, negatives kept, and what was thrown away"]
-        for key in ("texts", "negatives", *REASONS):
+        lines += ["", "what was read and kept, and what was thrown away"]
+        lines.append(f"{'':15} " + " ".join(f"{language:>8}" for language in self.languages))
+        for key in (*READ, *REASONS):
             numbers = (self.counts[language].get(key, 0) for language in self.languages)
-            lines.append(f"{key:15} " + " ".join(f"{number:>7}" for number in numbers))
+            lines.append(f"{key:15} " + " ".join(f"{number:>8}" for number in numbers))
         lines += ["", *(f"{key}: {reason}" for key, reason in REASONS.items())]
+        short = self.short()
+        missing = sum(not number for _, _, number in short)
+        total = len(self.concepts) * len(self.languages)
+        lines += ["", f"{len(short)} of {total} below the wanted {self.wanted}, {missing} of them without any"]
         return "\n".join(lines)

@@ -4,15 +4,18 @@ import hashlib
 import re
 import zlib
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple
 
 # White space and punctuation by range: "not \\w" would cut words of Indic scripts at every vowel sign.
 SPLIT = re.compile("[\\s!-/:-@\\[-`{-~¡-¿‐-⁞،؛؟۔।॥、-〃「-】！-／：-＠]+")
 DIGITS = re.compile(r"\d+")
+HIGHEST = 1 << 32
 
 
 def priority(text: str, seed: int) -> int:
     """Place of a text in a random order that the seed decides; ties are broken by the text itself."""
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"), seed)
+    return zlib.crc32(text.encode(), seed)
 
 
 def tokens(folded: str, spaced: bool = True) -> frozenset[str]:
@@ -29,43 +32,63 @@ def signature(words: frozenset[str]) -> int:
     return int.from_bytes(hashlib.blake2b("\n".join(sorted(words)).encode(), digest_size=8).digest())
 
 
-class Reservoir:
-    """The `size` texts of lowest priority, one per signature (a text's own, or a coarser one given with it).
+class Candidate(NamedTuple):
+    """A sentence in the order of its priority; `document` tells documents apart, 0 for one that is this sentence alone."""
 
-    Which ones stay depends neither on the order of arrival nor on how the stream is split: a text is
+    priority: int
+    text: str
+    document: int = 0
+
+
+class Reservoir:
+    """The `size` sentences of lowest priority, one per signature.
+
+    Which ones stay depends neither on the order of arrival nor on how the stream is split: a sentence is
     dropped only when `size` others come before it, and they stay before it whatever follows.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, candidates: Iterable[Candidate] = ()) -> None:
         self.size = size
-        self.threshold: tuple[float, str] = (float("inf"), "")
-        self._kept: dict[int | str, tuple[int, str]] = {}
+        self.threshold = HIGHEST
+        """Sentences of a higher priority do not get in."""
+        self._known: dict[Candidate, Hashable] = dict.fromkeys(candidates)
 
-    def add(self, signature: int | str, rank: tuple[int, str]) -> None:
-        """Offer a text by its (priority, text)."""
-        if rank >= self.threshold:
-            return
-        known = self._kept.get(signature)
-        if known is None or rank < known:
-            self._kept[signature] = rank
-            if len(self._kept) >= 2 * self.size + 64:
-                self._prune()
+    def add(self, candidate: Candidate, signature: Callable[[str], Hashable]) -> None:
+        """Offer a sentence; its signature is asked for only when room is short."""
+        if candidate.priority <= self.threshold:
+            self._known.setdefault(candidate, None)
+            if len(self._known) >= 2 * self.size + 64:
+                self._prune(signature)
 
-    def merge(self, other: "Reservoir") -> None:
+    def merge(self, other: "Reservoir", signature: Callable[[str], Hashable]) -> None:
         """Take over what another part of the stream has kept."""
-        for signature, rank in other._kept.items():
-            self.add(signature, rank)
+        for candidate in other._known:
+            self.add(candidate, signature)
 
-    def texts(self) -> list[str]:
+    def kept(self) -> list[Candidate]:
+        """All that may still be among the lowest."""
+        return sorted(self._known)
+
+    def emptied(self) -> "Reservoir":
+        """A new one that lets in only what this one would still take."""
+        empty = Reservoir(self.size)
+        empty.threshold = self.threshold
+        return empty
+
+    def candidates(self, signature: Callable[[str], Hashable]) -> list[Candidate]:
         """What is kept, lowest priority first."""
-        self._prune()
-        return [text for _, text in self._kept.values()]
+        self._prune(signature)
+        return list(self._known)
 
-    def _prune(self) -> None:
-        kept = sorted(self._kept.items(), key=lambda item: item[1])[: self.size]
-        self._kept = dict(kept)
-        if len(kept) == self.size:
-            self.threshold = kept[-1][1]
+    def _prune(self, signature: Callable[[str], Hashable]) -> None:
+        kept: dict[Hashable, Candidate] = {}
+        for candidate in sorted(self._known):
+            own = self._known[candidate]
+            kept.setdefault(signature(candidate.text) if own is None else own, candidate)
+            if len(kept) == self.size:
+                self.threshold = candidate.priority
+                break
+        self._known = {candidate: own for own, candidate in kept.items()}
 
 
 class NearDuplicates:

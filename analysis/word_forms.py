@@ -38,7 +38,7 @@ class Hit(NamedTuple):
     detail: int
 
 
-class _WordCharacters(dict[str, bool]):
+class WordCharacters(dict[str, bool]):
     """Whether a character belongs to a word: letters, digits, marks, and the raised dot of Catalan."""
 
     def __missing__(self, char: str) -> bool:
@@ -56,6 +56,10 @@ def split_marker(written: str) -> tuple[str, str]:
 class Matcher:
     """All forms of all concepts of a lexicon in one language.
 
+    Attributes:
+        language: facts about the language.
+        phrases: the folded forms of several words, with the patterns that they stand for.
+
     Args:
         lexicon: the concepts.
         language: a code of `languages.LANGUAGES`.
@@ -66,13 +70,14 @@ class Matcher:
 
     def __init__(self, lexicon: Lexicon, language: str) -> None:
         self.language = language_facts(language)
-        self._word = _WordCharacters()
+        self._word = WordCharacters()
         patterns: dict[str, list[Pattern]] = defaultdict(list)
         for concept in lexicon.concepts.values():
             for role, lists in concept.lists():
                 for written in lists.get(language, ()):
                     for stem, pattern in self._patterns(concept.name, role, written):
                         patterns[stem].append(pattern)
+        self.phrases = {stem: tuple(found) for stem, found in patterns.items() if " " in stem}
         self._automaton = ahocorasick.Automaton()
         for stem, found in patterns.items():
             prefixed = any(pattern.prefixes != NO_AFFIX for pattern in found)

@@ -1,28 +1,28 @@
-"""`babelscope concepts mine | check`: concept sets from a corpus, and what is wrong with one."""
+"""`babelscope concepts mine | check | convert`: concept sets from a corpus, what is wrong with one, other forms of it."""
 
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..analysis.atomic import write_text
 from ..analysis.concept_check import LENGTH_MARGIN, MIN_POSITIVES, check_concepts
-from ..analysis.concept_files import TABLE_SUFFIXES
+from ..analysis.concept_files import TABLE_SUFFIXES, Form
 from ..analysis.concepts import ConceptSet
 from ..analysis.languages import LANGUAGES
 from ..analysis.lexicon import SHIPPED, Lexicon, read_lexicon
 from ..analysis.lexicon_check import check_lexicon
 from ..analysis.mining import Limits, mine
 from .errors import raise_if
-from .sources import LanguageSource, Source, resolve
-
-MAX_LINE_BYTES = 1_000_000
+from .sources import Source, resolve
 
 USAGE = """usage: babelscope concepts COMMAND [--config FILE] [--setting value ...]
 
   mine    sentences that show a concept, and sentences that show none, from a corpus
   check   what is wrong with a concept set or a lexicon, and what to mend
+  convert a concept set in another form
 
 `babelscope concepts COMMAND --help` lists every setting.
 """
@@ -32,7 +32,7 @@ def concepts(arguments: list[str]) -> int:
     """Run a command; returns the exit status: 0 done, 1 problems found by `check`, 2 wrong use."""
     from jsonargparse import ArgumentParser
 
-    functions: dict[str, Callable[..., int]] = {"mine": mine_concepts, "check": check_path}
+    functions: dict[str, Callable[..., int]] = {"mine": mine_concepts, "check": check_path, "convert": convert}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if arguments else 2
@@ -43,65 +43,74 @@ def concepts(arguments: list[str]) -> int:
     function = functions[command]
     parser = ArgumentParser(prog=f"babelscope concepts {command}", description=(function.__doc__ or "").split("\n")[0])
     parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
-    parser.add_function_arguments(function, as_positional=command == "check")
-    settings: dict[str, Any] = parser.parse_args(rest).as_dict()
+    parser.add_function_arguments(function, as_positional=command != "mine", sub_configs=True)
+    settings: dict[str, Any] = parser.instantiate_classes(parser.parse_args(rest)).as_dict()
     settings.pop("config", None)
     return function(**settings)
 
 
 def mine_concepts(
-    corpus: str,
-    languages: list[str],
+    sources: list[Source],
     output: str,
     lexicon: str | None = None,
     concepts: list[str] | None = None,
-    name: str | None = None,
-    column: str = "text",
     per_concept: int = 100,
     negatives: int = 1000,
     min_chars: int = 20,
     max_chars: int = 200,
     min_positives: int = 20,
+    max_line_bytes: int = 1_000_000,
     seed: int = 0,
     num_proc: int = 1,
+    form: Form | None = None,
+    restart: bool = False,
 ) -> int:
     """Mine a concept set from a corpus: positives by word forms, negatives matched in length.
 
     Args:
-        corpus: Files (.txt, .jsonl, also .gz or .zst, or .parquet) with {language} in the path, or a hub dataset.
-        languages: Languages to mine, each with forms in the lexicon.
-        output: Where to write: .parquet, .csv, .jsonl, or a new folder for ml-selfcond's files. A report goes beside it.
+        sources: Where the text comes from, as for prepare; each language has one source.
+        output: Where to write the set. A report goes beside it, and while it works its state, so that the same call goes
+            on after an interruption.
         lexicon: YAML file or folder with word forms; the one that ships if not given.
         concepts: Concepts to mine; all of the lexicon if not given.
-        name: Configuration of a hub dataset, for example "{language}".
-        column: Field that holds the text, in .jsonl, Parquet and hub datasets.
         per_concept: Positives wanted per concept and language.
         negatives: Sentences wanted per language that show no concept.
         min_chars: Shortest sentence in characters; a Chinese character counts as three.
         max_chars: Longest sentence.
         min_positives: A concept with fewer in a language is left out there.
+        max_line_bytes: Longer documents are counted and left out.
         seed: Which sentences are drawn where there are more than wanted.
-        num_proc: Processes that share out the files.
+        num_proc: Processes that share out the text.
+        form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
+        restart: Begin again where an interrupted run with the same output had other settings.
     """
     limits = Limits(per_concept, negatives, min_chars, max_chars, min_positives, seed)
     known, problems = read_lexicon(Path(lexicon or SHIPPED))
-    sources, unread = resolve([Source(corpus, languages=languages, name=name, column=column)])
-    problems += [*unread, *limits.problems()]
+    read, unread = resolve(sources)
+    problems += [*unread, *limits.problems(), *output_problems(output, form)]
+    if not sources:
+        problems.append(
+            "sources is empty; give at least one, for example {path: text/{language}.txt, languages: [en]}."
+        )
+    problems += [f"{key} is {value}; give at least 1." for key, value in
+                 (("max_line_bytes", max_line_bytes), ("num_proc", num_proc)) if value < 1]  # fmt: skip
     problems += [f"concepts: {wanted!r} is not in the lexicon." for wanted in concepts or () if wanted not in known]
     problems += [
-        f"languages: {code!r} has no word forms; choose from {', '.join(LANGUAGES)}."
-        for code in languages
-        if code not in LANGUAGES
+        f"sources: {source.language!r} has no word forms; choose from {', '.join(LANGUAGES)}."
+        for source in read
+        if source.language not in LANGUAGES
     ]
-    target = Path(output)
-    if target.suffix not in ("", *TABLE_SUFFIXES) or (not target.suffix and target.exists()):
-        problems.append(
-            f"output: {output} must end in {', '.join(TABLE_SUFFIXES)} or be a folder that is not there yet."
-        )
+    problems += [
+        f"sources: {source.language} has max_tokens, but mining counts none; give max_documents in its place."
+        for source in read
+        if source.max_tokens is not None
+    ]
     raise_if(problems)
 
+    target = Path(output)
+    state = target.with_name(f"{target.name}.unfinished")
     result = mine(
-        {source.language: _texts(source) for source in sources},
+        {source.language: source for source in read},
         Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
         per_concept=per_concept,
         negatives=negatives,
@@ -109,27 +118,54 @@ def mine_concepts(
         max_chars=max_chars,
         min_positives=min_positives,
         seed=seed,
+        max_line_bytes=max_line_bytes,
         num_proc=num_proc,
+        state=state,
+        restart=restart,
         progress=sys.stderr.isatty(),
     )
-    result.concept_set.save(target)
-    report = target.with_suffix(".report.json")
+    result.concept_set.save(target, form)
+    report = target.with_name(f"{target.stem}.report.json")
     write_text(report, json.dumps(result.report.to_dict(), indent=1) + "\n")
+    shutil.rmtree(state)
     print(result.report.to_text())
     print(f"\nWrote {result.concept_set} to {target}, the report to {report}")
     return 0
 
 
-def _texts(source: LanguageSource) -> Path | Iterable[str]:
-    """A plain text file as its path, so that processes can share it; anything else as a stream of documents."""
-    if len(source.files) == 1 and source.files[0].endswith(".txt"):
-        return Path(source.files[0])
-    return _documents(source)
+def convert(source: str, output: str, form: Form | None = None, language: str | None = None) -> int:
+    """Write a concept set in another form.
+
+    Args:
+        source: A concept set (.parquet, .csv, .jsonl, a folder of them, a datasets or ml-selfcond folder).
+        output: Where to write; nothing may be there yet.
+        form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
+        language: Language of a single ml-selfcond folder; by default what the files say.
+    """
+    problems = output_problems(output, form)
+    if Path(output).is_file():
+        problems.append(f"output: {output} exists already; remove it or choose another name.")
+    raise_if(problems)
+    concept_set = ConceptSet.load(source, language)
+    concept_set.save(output, form)
+    print(f"Wrote {concept_set} to {output}")
+    return 0
 
 
-def _documents(source: LanguageSource) -> Iterator[str]:
-    for unit in source.units(MAX_LINE_BYTES):
-        yield from unit.documents()[0]
+def output_problems(output: str, form: Form | None) -> list[str]:
+    """What is wrong with the place that a set is to be written to."""
+    target = Path(output)
+    suffix = target.suffix if target.suffix in TABLE_SUFFIXES else ""
+    if (form or suffix.removeprefix(".")) in (kind.removeprefix(".") for kind in TABLE_SUFFIXES):
+        if form and suffix and suffix != f".{form}":
+            return [f"form is {form}, but output is {output}; leave one of them to the other."]
+        return [f"output: {output} is a folder; give a file name."] if target.is_dir() else []
+    if form is None and target.suffix and not suffix:
+        return [
+            f"output: {output} must end in {', '.join(TABLE_SUFFIXES)} or be a folder that is not there yet; "
+            "or set form."
+        ]
+    return [f"output: {output} is there already; give the name of a new folder."] if target.exists() else []
 
 
 def check_path(
@@ -141,7 +177,7 @@ def check_path(
     """Check a concept set or a lexicon and say what to mend; the exit status is 1 if there are problems.
 
     Args:
-        path: A concept set (.parquet, .csv, .jsonl, a datasets or ml-selfcond folder), or a lexicon (.yaml or a folder).
+        path: A concept set (.parquet, .csv, .jsonl, a folder of them, a datasets or ml-selfcond one), or a lexicon (.yaml or a folder).
         lexicon: Word forms to check sentences against; the lexicon that ships if not given.
         min_positives: Fewer in a concept and language are a problem.
         length_margin: How far above chance, in average precision, length alone may tell positives from negatives.

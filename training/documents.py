@@ -34,7 +34,11 @@ def clean(records: Iterable[bytes | None], reading: Reading) -> tuple[list[str],
     many records were left out, by reason (`PROBLEMS`): not UTF-8, nothing but white space, longer than
     `max_line_bytes`, or, in JSON, without a string in the column.
     """
-    texts: list[str] = []
+    records = list(records)
+    if reading.column is None and (texts := _all_sound(records, reading)) is not None:
+        filled = [text for text in texts if text and not text.isspace()]
+        return filled, Counter(empty=len(texts) - len(filled)) if len(filled) < len(texts) else Counter()
+    texts = []
     problems: Counter[str] = Counter()
     for record in records:
         if record is None or len(record) > reading.max_line_bytes:
@@ -62,6 +66,19 @@ def clean(records: Iterable[bytes | None], reading: Reading) -> tuple[list[str],
             continue
         texts.append(unicodedata.normalize("NFC", text))
     return texts, problems
+
+
+def _all_sound(records: list[bytes | None], reading: Reading) -> list[str] | None:
+    """The texts of records that are all UTF-8 lines of allowed length, at the price of one; None if any is not."""
+    lines = [record for record in records if record is not None]
+    if len(lines) < len(records) or max(map(len, lines), default=0) > reading.max_line_bytes:
+        return None
+    try:
+        # A line break composes with nothing: lines are normalised together as they are one by one.
+        texts = unicodedata.normalize("NFC", b"\n".join(lines).decode()).split("\n")
+    except UnicodeDecodeError:
+        return None
+    return texts if len(texts) == len(lines) else None
 
 
 def _text_of(line: str, column: str) -> str:

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from babelscope.analysis.lexicon import Lexicon
 from babelscope.analysis.mining import mine
-from babelscope.analysis.reservoirs import NearDuplicates, Reservoir, tokens
+from babelscope.analysis.reservoirs import Candidate, NearDuplicates, Reservoir, tokens
 from babelscope.analysis.word_forms import Matcher, concepts_of
+from babelscope.training.sources import Source, resolve
 from sklearn.metrics import average_precision_score
 
-LEXICON = Lexicon.load(concepts=["water", "dog", "road"])
+SHIPPED = Lexicon.load()
+LEXICON = Lexicon({name: SHIPPED.concepts[name] for name in ("dog", "road", "water")})
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 WORDS = [
     "table",
@@ -29,6 +31,13 @@ WORDS = [
     "carry",
     "morning",
 ]
+
+
+def read(path, *languages):
+    """Sources of files as the command line gives them."""
+    found, problems = resolve([Source(str(path), languages=list(languages))])
+    assert not problems
+    return {source.language: source for source in found}
 
 
 def sentences(count, seed, extra=()):
@@ -107,17 +116,49 @@ def test_files_in_parts_and_processes_give_the_same(tmp_path, monkeypatch):
     texts = planted()
     (tmp_path / "en.txt").write_text("\n".join(texts) + "\n\n", encoding="utf-8")
     (tmp_path / "fr.txt").write_text("\n".join(sentences(300, 9, ["eau"])), encoding="utf-8")
-    corpus = {language: tmp_path / f"{language}.txt" for language in ("en", "fr")}
+    corpus = read(tmp_path / "{language}.txt", "en", "fr")
     whole = mine(corpus, LEXICON, per_concept=30, negatives=80)
-    assert mine(corpus, LEXICON, per_concept=30, negatives=80, num_proc=2).concept_set == whole.concept_set
-    monkeypatch.setattr("babelscope.analysis.text_parts.PART_BYTES", 1000)
-    monkeypatch.setattr("babelscope.analysis.text_parts.CHUNK_BYTES", 150)
-    parts = mine(corpus, LEXICON, per_concept=30, negatives=80)
-    assert parts.concept_set == whole.concept_set
-    assert parts.report.counts["en"]["texts"] == len(texts)
     assert mine({"en": texts}, LEXICON, per_concept=30, negatives=80).concept_set == whole.concept_set.subset(
         languages=["en"]
     )
+    monkeypatch.setattr("babelscope.training.sources.UNIT_BYTES", 1000)
+    monkeypatch.setattr("babelscope.analysis.mining_parts.PART_UNITS", 3)
+    for processes in (1, 2):
+        parts = mine(corpus, LEXICON, per_concept=30, negatives=80, num_proc=processes)
+        assert parts == whole
+
+
+def documents(count, seed):
+    """Documents of one to nine sentences, most of them with several of a concept."""
+    rng = random.Random(seed)
+    supply = iter([*sentences(4 * count, seed), *sentences(3 * count, seed + 1, ["water"]),
+                   *sentences(2 * count, seed + 2, ["dog"])])  # fmt: skip
+    pool = list(supply)
+    rng.shuffle(pool)
+    return [" ".join(pool.pop() for _ in range(rng.choice([1, 2, 5, 9])) if pool) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_document_gives_one_sentence(seed):
+    texts = documents(150, seed)
+    result = mine({"en": texts}, LEXICON, negatives=60)
+    rows = result.concept_set.rows()
+    taken = {row.text for row in rows}
+    assert {row.label for row in rows} == {0, 1}
+    for text in texts:
+        assert sum(sentence in text for sentence in taken) <= 1
+    assert result.report.counts["en"]["documents"] == 150
+    assert result.report.counts["en"]["sentences"] == sum(text.count(".") for text in texts)
+    assert result.report.counts["en"]["same_document"] > 100
+    assert mine({"en": texts[::-1]}, LEXICON, negatives=60) == result
+
+
+def test_the_rare_concept_gets_its_sentence_first():
+    both = [f"{water} {dog}" for water, dog in zip(sentences(60, 1, ["water"]), sentences(60, 2, ["dog"]), strict=True)]
+    texts = [*both[:20], *sentences(40, 3, ["water"])]
+    kept = mine({"en": texts}, LEXICON).report.kept
+    assert kept["dog", "en"] == 20
+    assert kept["water", "en"] == 40
 
 
 def test_near_duplicates_and_lengths_are_thrown_away_and_counted():
@@ -135,7 +176,8 @@ def test_near_duplicates_and_lengths_are_thrown_away_and_counted():
     assert report.found["water", "en"] == 4
     assert report.kept["water", "en"] == 2
     assert report.counts["en"] == {
-        "texts": 27,
+        "documents": 27,
+        "sentences": 27,
         "too_short": 1,
         "too_long": 1,
         "unsure": 1,
@@ -149,11 +191,25 @@ def test_near_duplicates_and_lengths_are_thrown_away_and_counted():
 
 
 def test_other_scripts_and_broken_bytes_are_left_out(tmp_path):
-    (tmp_path / "en.txt").write_bytes(
-        b"The water was cold \xff\xfe today.\nwater \xd0\xb2\xd0\xbe\xd0\xb4\xd0\xb0 " * 9
-    )
+    lines = [
+        b"The water was cold \xff\xfe today.",
+        "water вода вода вода и еще вода".encode(),
+        b"",
+        b"12345 678 90123 45678",
+    ]
+    (tmp_path / "en.txt").write_bytes(b"\n".join(lines))
+    corpus = read(tmp_path / "{language}.txt", "en")
     with pytest.raises(ValueError, match="no concept has 1 sentences of 20 to 200 characters in any language"):
-        mine({"en": tmp_path / "en.txt"}, LEXICON)
+        mine(corpus, LEXICON)
+    sound = sentences(40, 1, ["water"])
+    (tmp_path / "en.txt").write_bytes(b"\n".join([*lines, *(text.encode() for text in sound)]))
+    result = mine(corpus, LEXICON, max_line_bytes=1000)
+    counts = result.report.counts["en"]
+    assert {key: counts[key] for key in ("invalid_utf8", "empty", "other_script", "documents")} == {
+        "invalid_utf8": 1, "empty": 1, "other_script": 1, "documents": 42,
+    }  # fmt: skip
+    assert result.concept_set.shared_negatives("en") == []
+    assert mine(corpus, LEXICON, max_line_bytes=50).report.counts["en"]["long_record"] > 5
 
 
 def test_chinese_is_mined_without_word_boundaries():
@@ -167,25 +223,30 @@ def test_chinese_is_mined_without_word_boundaries():
 
 def test_mistakes_are_all_told_at_once(tmp_path):
     with pytest.raises(
-        ValueError, match=r"(?s)per_concept is 0.*max_chars is 5, below min_chars.*fr: .* does not exist"
+        ValueError, match=r"(?s)per_concept is 0.*max_chars is 5, below min_chars.*fr: a run can only be resumed over"
     ):
-        mine({"fr": tmp_path / "fr.txt"}, LEXICON, per_concept=0, max_chars=5)
+        mine({"fr": ["De l'eau."]}, LEXICON, per_concept=0, max_chars=5, state=tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_reservoir_keeps_the_lowest_whatever_the_split(seed):
     rng = random.Random(seed)
-    ranks = [(rng.randrange(10**6), f"t{number}") for number in range(2000)]
-    signatures = [rng.randrange(700) for _ in ranks]
+    candidates = [Candidate(rng.randrange(10**6), f"t{number}") for number in range(2000)]
+    signatures = {candidate.text: rng.randrange(700) for candidate in candidates}
     best = {}
-    for signature, rank in zip(signatures, ranks, strict=True):
-        best[signature] = min(rank, best.get(signature, rank))
-    expected = [text for _, text in sorted(best.values())[:25]]
+    for candidate in candidates:
+        best[signatures[candidate.text]] = min(candidate, best.get(signatures[candidate.text], candidate))
+    expected = sorted(best.values())[:25]
     halves = Reservoir(25), Reservoir(25)
-    for place, (signature, rank) in enumerate(zip(signatures, ranks, strict=True)):
-        halves[place % 3 == 0].add(signature, rank)
-    halves[0].merge(halves[1])
-    assert halves[0].texts() == expected
+    for place, candidate in enumerate(candidates):
+        halves[place % 3 == 0].add(candidate, signatures.get)
+    again = Reservoir(25, halves[1].kept())
+    bounded = halves[0].emptied()
+    for candidate in again.kept():
+        bounded.add(candidate, signatures.get)
+    halves[0].merge(bounded, signatures.get)
+    assert halves[0].candidates(signatures.get) == expected
+    assert len(halves[0].kept()) < 120
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -208,13 +269,13 @@ def test_tokens_ignore_case_digits_and_punctuation():
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the corpus is not at {CORPUS}")
 def test_real_text_gives_the_same_set_twice():
-    corpus = {language: CORPUS / f"{language}.txt" for language in ("es", "sw", "ur")}
-    first, second = (mine(corpus, Lexicon.load()) for _ in range(2))
+    corpus = read(CORPUS / "{language}.txt", "es", "sw")
+    first, second = (mine(corpus, SHIPPED) for _ in range(2))
     assert first.concept_set == second.concept_set
     assert first.report == second.report
     assert first.report.reaching(50)["sw"] >= 10
     for language in corpus:
-        matcher = Matcher(Lexicon.load(), language)
+        matcher = Matcher(SHIPPED, language)
         for text in first.concept_set.shared_negatives(language):
             assert not matcher.find(text)
         for text in first.concept_set.positives("water", language):
