@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from ..model.families import Family
+from ..model.sites import read_as, reading_of
 from .activations import POOLINGS, Units, iter_unit_responses
 from .concepts import ConceptSet
 from .expert_rows import ExpertTable, expert_rows
@@ -48,6 +50,8 @@ class ExpertAnalysis:
         min_sentences: positives, and negatives, that a concept needs in each half to be used in a language.
         max_positives, max_negatives: take at most so many of a concept's sentences in a language.
         languages, only: languages and concepts to use; by default all.
+        sites: whose outputs are units (see `model.families`); by default the linear layers of every block.
+        family: where blocks and units are, for an architecture without a row of its own.
 
     Raises:
         ValueError: an argument is out of range, or no concept has enough sentences.
@@ -71,6 +75,8 @@ class ExpertAnalysis:
         max_negatives: int | None = None,
         languages: Sequence[str] | None = None,
         only: Sequence[str] | None = None,
+        sites: Sequence[str] | None = None,
+        family: Family | None = None,
     ) -> None:
         if pooling not in POOLINGS:
             raise ValueError(f"pooling={pooling!r}: choose one of {', '.join(POOLINGS)}")
@@ -81,6 +87,7 @@ class ExpertAnalysis:
         if languages is not None or only is not None:
             concepts = concepts.subset(only, languages)
         self.k = k
+        self.sites, self.family = tuple(sites or ()), family
         self.memory_gb = memory_gb
         self.concepts = concepts.concepts
         self.languages = concepts.languages
@@ -109,6 +116,10 @@ class ExpertAnalysis:
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Analyse a causal LM; it is left as it was."""
+        with read_as(model, self.family, self.sites):
+            return self._analyse(model, tokenizer, step)
+
+    def _analyse(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         units = Units.of(model)
         k = expert_count(self.k, units.n)
         shape_CLk = len(self.concepts), len(self.languages), k
@@ -135,6 +146,7 @@ class ExpertAnalysis:
             "k": k,
             "units": units.n,
             "layers": len(units.per_layer()),
+            **reading_of(model),
             **self.reading,
             **self.choice,
         }

@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from ..model.families import Family
 from ..model.interventions import MODES, POSITIONS, Forcing
+from ..model.sites import read_as, reading_of
 from .activations import Units
 from .findings import Findings, Row
 from .generation import generate, start_tokens, text_nats
@@ -106,8 +108,14 @@ class SteeringAnalysis:
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Steer a causal LM; it is left as it was."""
+        found = self.experts(step)
+        family, sites = found.settings.get("family"), found.settings.get("sites", ())
+        # Units have the numbers that the experts were found under.
+        with read_as(model, Family(**family) if family else None, sites):
+            return self._steer(model, tokenizer, step, Experts.of(found))
+
+    def _steer(self, model: nn.Module, tokenizer: Any, step: int, experts: Experts) -> Findings:
         units = Units.of(model)
-        experts = Experts.of(self.experts(step))
         if experts.units != units.n:
             raise ValueError(
                 f"the experts of step {step} are those of a model with {experts.units} units, and this one has "
@@ -139,6 +147,7 @@ class SteeringAnalysis:
             "strength": self.strength,
             "random_draws": self.random_draws,
             "seed": self.seed,
+            **reading_of(model),
             "start": start_tokens(tokenizer),
             **self.sampling,
             **self.forcing,

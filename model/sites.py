@@ -5,14 +5,17 @@ the embeddings and the norms have none. They are numbered block by block, within
 row's sites compute, within a site by output index.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from torch import nn
 
 from .families import ACTIVATION, FAMILIES, Family
 
 _OWN_ROW = "babelscope_family"
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def family_of(model: nn.Module) -> Family:
             f"model_type={kind!r} has no row in babelscope.model.families (known: {', '.join(sorted(FAMILIES))}): "
             "give one, in Python as FAMILIES["
             f'{kind!r}] = Family(backbone="model", blocks="model.layers", '
-            'units={"ffn_in": "mlp.up_proj", "ffn_out": "mlp.down_proj"}), or in the YAML of analyze as '
+            'units={"ffn_in": "mlp.up_proj", "ffn_out": "mlp.down_proj"}), or in YAML, for analyze or ExpertNeurons, as '
             "family: {backbone: model, blocks: model.layers, units: {ffn_in: mlp.up_proj, ffn_out: mlp.down_proj}}"
         )
     return FAMILIES[kind]
@@ -74,6 +77,31 @@ def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[s
     except ValueError:
         setattr(model, _OWN_ROW, before)
         raise
+
+
+@contextmanager
+def read_as(model: nn.Module, family: Family | None = None, sites: Sequence[str] = ()) -> Iterator[None]:
+    """`use_family` for a while; afterwards, also after an error, the model is read as before.
+
+    With neither a row nor sites it is read as it is.
+    """
+    before = vars(model).get(_OWN_ROW, _NOTHING)
+    try:
+        if family is not None or sites:
+            use_family(model, family, sites)
+        yield
+    finally:
+        if before is not _NOTHING:
+            setattr(model, _OWN_ROW, before)
+        elif _OWN_ROW in vars(model):
+            delattr(model, _OWN_ROW)
+
+
+def reading_of(model: nn.Module) -> dict[str, Any]:
+    """How the model's units are read, JSON-serialisable: `family`, the fields of its row, and `sites`, their names."""
+    family = family_of(model)
+    sites = list(family.sites or family.units)
+    return {"family": {**asdict(replace(family, sites=())), "sites": []}, "sites": sites}
 
 
 def most_positions(model: nn.Module) -> int | None:

@@ -24,7 +24,6 @@ def load_model(
     dtype: str = "float32",
     device: torch.device | str = "cpu",
     family: Family | None = None,
-    sites: tuple[str, ...] = (),
 ) -> PreTrainedModel:
     """Load a checkpoint; XGLM in our class, so that a replay computes what the run computed.
 
@@ -59,8 +58,8 @@ def load_model(
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise CheckpointDamagedError(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
-    if family is not None or sites:
-        use_family(model, family, sites)
+    if family is not None:
+        use_family(model, family)
     return model.to(device).eval()
 
 

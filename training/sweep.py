@@ -39,7 +39,6 @@ def analyze(
     dtype: str = "float32",
     device: str = "auto",
     family: Family | None = None,
-    sites: list[str] | None = None,
     health: bool = True,
     missing: str = "stop",
     keep: int = 2,
@@ -67,7 +66,6 @@ def analyze(
         dtype: float32, or bfloat16 to halve the memory.
         device: auto, cpu or cuda.
         family: where hidden states, blocks and units are, for an architecture that has no row of its own.
-        sites: sites whose outputs are units (qkv, attn_out, ffn_in, ffn_act, ffn_out, …); by default the linear layers.
         health: examine every checkpoint first, whether or not CheckpointHealth is among the callbacks; of several
             checkpoints with the same weights one is analysed.
         missing: stop before any work where a checkpoint is missing, or skip it.
@@ -111,7 +109,6 @@ def analyze(
         "dtype": dtype,
         "tokenizer": tokenizer,
         "family": None if family is None else asdict(family),
-        "sites": list(sites or ()),
     }
     if not again:
         problems += changes(folder.path, common, callbacks)
@@ -134,7 +131,7 @@ def analyze(
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     target = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
-    work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family, tuple(sites or ()))
+    work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family)
     with Claims(folder.path / "claims") as claims:
         return Sweep(work, series, hub, claims, keep, missing == "skip").run()
 

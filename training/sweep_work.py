@@ -36,7 +36,6 @@ class CheckpointWork:
     dtype: str
     device: torch.device
     family: Family | None
-    sites: tuple[str, ...]
     _words: Any = None
 
     def due(self, step: int) -> list[AnalysisCallback]:
@@ -61,7 +60,7 @@ class CheckpointWork:
                         findings = self._copied(checkpoint, callback, twin)
                     else:
                         if model is None:
-                            model = load_model(path, self.dtype, self.device, self.family, self.sites)
+                            model = load_model(path, self.dtype, self.device, self.family)
                             words = self._tokenizer(path)
                         findings = callback.run(model, words, checkpoint.step, checkpoint.tokens, self.folder.results)
                         self._refuse_other_settings(callback, findings)

@@ -5,7 +5,7 @@ import torch
 from babelscope.analysis.activations import Units, unit_responses
 from babelscope.model import build_model, preset
 from babelscope.model.families import FAMILIES, Family
-from babelscope.model.sites import backbone_of, blocks_of, family_of, unit_sites, use_family
+from babelscope.model.sites import backbone_of, blocks_of, family_of, read_as, reading_of, unit_sites, use_family
 from transformers import BloomConfig, BloomForCausalLM
 
 from ..tokenizers_for_tests import sentences, word_tokenizer
@@ -121,13 +121,32 @@ def test_a_model_s_own_row_is_its_own():
     assert "babelscope_family" not in one.state_dict()
 
 
+def test_a_model_is_read_otherwise_for_a_while():
+    model = tiny_model("gpt2")
+    before = dict(vars(model))
+    with read_as(model):
+        assert family_of(model) is FAMILIES["gpt2"]
+    with read_as(model, sites=["ffn_act"]):
+        assert reading_of(model)["sites"] == ["ffn_act"]
+        row = Family(**reading_of(model)["family"])
+        assert dict(row.units) == dict(FAMILIES["gpt2"].units)
+    assert vars(model).keys() == before.keys()
+    use_family(model, sites=["ffn_in"])
+    with pytest.raises(KeyError), read_as(model, sites=["ffn_out"]):
+        raise KeyError
+    assert reading_of(model)["sites"] == ["ffn_in"]
+    with pytest.raises(ValueError, match="sites: gate is not there"), read_as(model, sites=["gate"]):
+        pass
+    assert reading_of(model)["sites"] == ["ffn_in"]
+
+
 def test_an_unknown_family_gets_the_row_to_add():
     model = tiny_model("gpt2")
     model.config.model_type = "gpt5"
     with pytest.raises(ValueError, match="model_type='gpt5' has no row") as caught:
         unit_sites(model)
     assert "FAMILIES['gpt5'] = Family(backbone=\"model\"" in str(caught.value)
-    assert "family: {backbone: model, blocks: model.layers" in str(caught.value)
+    assert "for analyze or ExpertNeurons, as family: {backbone: model, blocks: model.layers" in str(caught.value)
     use_family(model, Family("transformer", "transformer.h", {"ffn_in": "mlp.c_fc"}))
     assert unit_sites(model)[-1].stop == 2 * 64
 

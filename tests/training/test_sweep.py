@@ -15,6 +15,7 @@ import huggingface_hub.constants as constants
 import pytest
 import torch
 import yaml
+from babelscope.analysis.concepts import ConceptSet, Row
 from babelscope.analysis.findings import read_findings, read_rows, read_warnings, result_steps
 from babelscope.training.callbacks import CheckpointHealth, PerLanguageLoss
 from babelscope.training.errors import ConfigError
@@ -23,7 +24,7 @@ from babelscope.training.sweep import analyze
 from babelscope.training.sweep_order import SweepStoppedError
 
 from ..model.families import tiny_model
-from ..tokenizers_for_tests import WORDS, word_tokenizer
+from ..tokenizers_for_tests import WORDS, sentences, word_tokenizer
 from .hub_server import LoopbackHub
 from .watching import Watch, sweep
 
@@ -249,12 +250,14 @@ def test_several_sources_and_another_tokenizer(series, tmp_path):
 
 def test_a_row_and_sites_from_yaml(series, tmp_path, run_cli, capsys):
     """The same family under another name, and the FFN after its activation in place of the linear layers."""
+    ConceptSet([Row(f"c{i % 2}", "xx", text, 1) for i, text in enumerate(sentences(60))]).save(tmp_path / "set.csv")
+    init = {"concepts": str(tmp_path / "set.csv"), "k": 5, "min_sentences": 4, "sites": ["ffn_act"]}
+    experts = {"class_path": "babelscope.training.callbacks.ExpertNeurons", "init_args": init}
     config = {
         "source": str(series),
         "steps": [1],
         "run": str(tmp_path / "run"),
-        "sites": ["ffn_act"],
-        "callbacks": [{"class_path": "babelscope.training.callbacks.CheckpointHealth"}],
+        "callbacks": [{"class_path": "babelscope.training.callbacks.CheckpointHealth"}, experts],
         "family": {
             "backbone": "transformer",
             "blocks": "transformer.h",
@@ -264,7 +267,15 @@ def test_a_row_and_sites_from_yaml(series, tmp_path, run_cli, capsys):
     }
     assert run_cli("analyze", config) == 0
     settings = json.loads((tmp_path / "run" / "sweep.json").read_text())["common"]
-    assert (settings["sites"], settings["family"]["activation"]) == (["ffn_act"], "mlp.gelu_impl")
+    assert settings["family"]["activation"] == "mlp.gelu_impl"
+    found = read_findings(tmp_path / "run" / "results", "experts", 1)
+    assert (found.settings["sites"], found.settings["units"]) == (["ffn_act"], 2 * 64)
+    assert found.settings["family"]["units"] == {"ffn_in": "mlp.dense_h_to_4h"}
+    assert {row["site"] for row in found.table.to_pylist() if row["metric"] == "expert_layer"} == {"ffn_act"}
+    init["sites"] = ["ffn_out"]
+    assert run_cli("analyze", config) == 2
+    assert "ExpertNeurons.sites was ['ffn_act'] and is ['ffn_out'] since" in capsys.readouterr().err
+    init["sites"] = None
     config["family"]["blocks"] = "transformer.layers"
     config["run"] = str(tmp_path / "wrong")
     assert run_cli("analyze", config) == 2

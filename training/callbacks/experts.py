@@ -8,6 +8,7 @@ from torch import nn
 
 from ...analysis.concepts import ConceptSet
 from ...analysis.expertise import ExpertAnalysis
+from ...model.families import Family
 from ..schedule import StepSchedule
 from .base import AnalysisCallback
 
@@ -37,6 +38,10 @@ class ExpertNeurons(AnalysisCallback):
         max_negatives: take at most so many negatives of a concept in a language; by default all.
         languages: languages to use; by default all of the concept set.
         only: concepts to use; by default all of the concept set.
+        sites: sites whose outputs are units (qkv, attn_out, ffn_in, ffn_act, ffn_out, …); by default the linear layers.
+            Steering forces units of the same sites.
+        family: where blocks and units are (backbone, blocks, units, activation), for an architecture that has no row of
+            its own; for Steering as well.
         tokenizer: name or folder of the tokenizer; by default the run's own.
         results: folder for the results; by default the run's own.
     """
@@ -59,6 +64,8 @@ class ExpertNeurons(AnalysisCallback):
         max_negatives: int | None = None,
         languages: list[str] | None = None,
         only: list[str] | None = None,
+        sites: list[str] | None = None,
+        family: Family | None = None,
         tokenizer: str | None = None,
         results: str | None = None,
     ) -> None:
@@ -77,6 +84,8 @@ class ExpertNeurons(AnalysisCallback):
             "max_negatives": max_negatives,
             "languages": languages,
             "only": only,
+            "sites": sites,
+            "family": family,
         }
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -29,6 +29,8 @@ from .experts import ExpertNeurons
 class Steering(AnalysisCallback):
     """Steers with the experts that `ExpertNeurons` found at the same step; list it before this callback.
 
+    Units are those of the sites that `ExpertNeurons` was asked for.
+
     In a run on the toy world, its own lexicon tells languages and concepts; elsewhere lingua and the concept lexicon.
 
     Args:

@@ -5,6 +5,8 @@ import torch
 from babelscope.analysis.findings import read_findings
 from babelscope.analysis.identification import KnownWords, LexiconWords, LinguaIdentifier, WordIdentifier
 from babelscope.model import build_model, preset
+from babelscope.model.families import Family
+from babelscope.model.sites import family_of
 from babelscope.training.callbacks import ExpertNeurons, Steering
 from babelscope.training.callbacks.steering import check_experts_come_first, toy_world
 from babelscope.training.schedule import StepSchedule
@@ -58,6 +60,38 @@ def test_it_steers_with_the_experts_of_the_same_step(tmp_path, model, tokenizer,
         callback.run(model, tokenizer, 5, 1000, tmp_path)
     with pytest.raises(ValueError, match=r"\(it has none at all\)"):
         Steering(experts_results=str(tmp_path / "elsewhere")).run(model, tokenizer, 4, None, tmp_path)
+
+
+def test_sites_and_a_row_of_the_experts_are_those_that_are_forced(tmp_path, model, tokenizer, toy_store, monkeypatch):
+    """An architecture without a row, and the FFN after its activation: ExpertNeurons is told, Steering reads it there."""
+    row = Family("model", "model.layers", {"ffn_in": "fc1", "ffn_out": "fc2"}, "activation_fn")
+    monkeypatch.setattr(type(model.config), "model_type", "unheard-of")
+    hooked = []
+    for layer, block in enumerate(model.model.layers):
+        for name in ("fc1", "activation_fn", "fc2"):
+            module = block.get_submodule(name)
+            real = module.register_forward_hook
+            note = lambda hook, real=real, at=(layer, name): hooked.append(at) or real(hook)  # noqa: E731
+            monkeypatch.setattr(module, "register_forward_hook", note)
+    experts = ExpertNeurons(k=10, min_sentences=4, sites=["ffn_act"], family=row)
+    experts.store = str(toy_store)
+    found = experts.run(model, tokenizer, 4, None, tmp_path)
+    assert found.settings["sites"] == ["ffn_act"]
+    assert Family(**found.settings["family"]).blocks == "model.layers"
+    assert found.settings["units"] == 2 * 32
+    assert set(hooked) == {(0, "activation_fn"), (1, "activation_fn")}
+    hooked.clear()
+    callback = Steering(**SMALL)
+    callback.store = str(toy_store)
+    written = callback.run(model, tokenizer, 4, None, tmp_path)
+    assert set(hooked) == {(0, "activation_fn"), (1, "activation_fn")}
+    assert written.settings["sites"] == ["ffn_act"]
+    with pytest.raises(ValueError, match="model_type='unheard-of' has no row"):
+        family_of(model)
+    with pytest.raises(ValueError, match="sites: gate is not there; choose from ffn_in, ffn_act, ffn_out"):
+        ExpertNeurons(str(toy_store / "concepts.parquet"), sites=["gate"], family=row).run(
+            model, tokenizer, 5, None, tmp_path
+        )
 
 
 def test_experts_may_lie_elsewhere(tmp_path, model, tokenizer, toy_store):
