@@ -70,7 +70,7 @@ def mark_unsound(to: Sketch, rows: pa.Table | Runs) -> None:
     beyond = _keep_range(to, solid, hollow)
     absent = [(run, step) for run in unsound if run in judged for step in unsound[run] if (run, step) not in drawn]
     if absent and solid:
-        to.traces.append(_crosses(absent, unsound, runs, min(solid if beyond else solid + hollow)))
+        to.traces.append(_crosses(absent, unsound, runs, _foot(to, solid if beyond else solid + hollow)))
     named = drawn | {(run, step): unsound[run][step] for run, step in absent}
     if named:
         to.traces.append(_legend(named, beyond, absent=set(absent), several=len(unsound) > 1))
@@ -149,6 +149,17 @@ def _keep_range(to: Sketch, solid: Sequence[float], hollow: Sequence[float]) -> 
     low = min(low, 0.0) if axis.get("rangemode") == "tozero" else low - 0.06 * span
     axis["range"] = [low, high + 0.06 * span]
     return True
+
+
+def _foot(to: Sketch, values: Sequence[float]) -> float:
+    """A height below all values, near the axis."""
+    axis = to.layout["yaxis"]
+    if "range" in axis:
+        low, high = axis["range"]
+        return low + 0.02 * (high - low)
+    if axis.get("type") == "log" or axis.get("rangemode") == "tozero":
+        return min(values) if axis.get("type") == "log" else 0.0
+    return min(values) - 0.06 * (max(values) - min(values))
 
 
 def _crosses(

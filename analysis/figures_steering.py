@@ -28,6 +28,8 @@ MEASURES = {
     "perplexity": "perplexity per token",
 }
 """What is measured of the texts, by how its metrics begin, and how its axis is called."""
+HATCHED = {"shape": "/", "fillmode": "overlay", "fgcolor": "#ffffff", "size": 7, "solidity": 0.3}
+"""Of areas of languages beyond the eighth, whose colours repeat."""
 LOG_FROM = 10
 """Perplexities that differ by more than this factor stand on a log scale."""
 
@@ -53,6 +55,7 @@ def stacked_languages(table: pa.Table, languages: Sequence[str]) -> go.Figure:
                 "mode": "lines" if len(steps) > 1 else "lines+markers",
                 "line": {"width": 0.5, "color": colours[other]},
                 "fillcolor": colours[other],
+                **({"fillpattern": HATCHED} if styles.get(other, {}).get("dash", "solid") != "solid" else {}),
                 "text": [where(step, tokens[step]) for step in steps],
                 "hovertemplate": "<b>%{fullData.name}</b><br>%{text}<br>%{y:.1%}<extra></extra>",
                 "meta": {

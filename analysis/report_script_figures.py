@@ -147,6 +147,12 @@ const legend = (panel, traces, always) => {
       : {x1: 0, x2: 22, y1: 5, y2: 5, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dashes};
     for (const [key, value] of Object.entries(attributes)) shape.setAttribute(key, value);
     swatch.append(shape);
+    if (trace.fillpattern) {
+      const slash = document.createElementNS(swatch.namespaceURI, "line");
+      const ends = {x1: 8.5, y1: 7.5, x2: 13.5, y2: 2.5, stroke: "#ffffff", "stroke-width": 1.6};
+      for (const [key, value] of Object.entries(ends)) slash.setAttribute(key, value);
+      swatch.append(slash);
+    }
     const button = make("button", {type: "button", "data-group": group, "aria-pressed": String(!panel.hidden.has(group)),
       title: "Click: hide or show. Double click: this one only."}, swatch, make("bdi", {}, plain(raw.name)));
     button.addEventListener("click", () => {

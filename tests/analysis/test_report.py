@@ -10,6 +10,7 @@ from babelscope.analysis.figures_data import Series
 from babelscope.analysis.findings import Findings, read_rows, write_findings
 from babelscope.analysis.report import write_report
 from babelscope.analysis.report_alignment import alignment_section
+from babelscope.analysis.report_drawing import MOST_FRAMES, few_steps, thinned_words
 from babelscope.analysis.report_glance import KeyFigure, common_scale, key_figures, sparkline
 from babelscope.analysis.report_panels import dump_json, panel_data
 from babelscope.analysis.report_run import read_runs, toy_notice
@@ -348,3 +349,13 @@ def test_alignment_says_its_sizes_and_chance(doubtful):
         titles["Each layer over training"].figures[name,].layout.coloraxis for name in ("CKA, shuffled", "CKA")
     )
     assert (shuffled.cmin, shuffled.cmax) == (cka.cmin, cka.cmax)
+
+
+@pytest.mark.parametrize(("count", "choices"), [(45, 16), (45, 1), (3, 1000), (240, 1), (241, 1), (1, 1)])
+def test_a_slider_beside_many_choices_keeps_both_ends(count, choices):
+    steps = [2**at for at in range(count)]
+    kept = few_steps(steps, choices)
+    assert {steps[0], steps[-1]} <= set(kept)
+    assert kept == sorted(set(kept))
+    assert len(kept) == min(count, max(2, MOST_FRAMES // choices))
+    assert (f"{len(kept)} of the {count} checkpoints" in thinned_words(count, choices)) == (len(kept) < count)

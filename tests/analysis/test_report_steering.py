@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from babelscope.analysis.figures_intervals import Cell, mean_over_concepts
-from babelscope.analysis.figures_steering import LOG_FROM, Steered, condition_curves, sweep_curve
+from babelscope.analysis.figures_steering import LOG_FROM, Steered, condition_curves, stacked_languages, sweep_curve
 from babelscope.analysis.figures_style import position
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.analysis.report_panels import panel_data
@@ -12,6 +12,7 @@ from babelscope.analysis.report_steering import sample_texts, steering_section
 from babelscope.analysis.steering_rows import wilson_interval
 
 from tests.synthetic_analyses import SEEDS, SWEEP, steering
+from tests.synthetic_run import SIXTEEN
 
 LANGUAGES = ("aa", "bb", "cc")
 CONCEPTS = ("sun", "rain", "wood")
@@ -163,3 +164,10 @@ def test_texts_are_escaped_and_take_their_own_direction(tmp_path):
     assert "steered 2" not in html
     assert "Texts to read, step 8" in html
     assert sample_texts(tmp_path, [8]) == ""
+
+
+def test_sixteen_languages_are_told_apart_in_areas():
+    rows = [{"metric": "share_steered_mean", "value": 1 / 16, "other_language": name} for name in SIXTEEN]
+    figure = stacked_languages(Findings.from_rows("steering", 1, rows).table, SIXTEEN)
+    looks = {(trace.fillcolor, trace.fillpattern.shape) for trace in figure.data}
+    assert len(looks) == 16
