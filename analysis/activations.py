@@ -7,6 +7,7 @@ sentences would be tens of gigabytes; what a hook keeps is one number a unit and
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -228,9 +229,7 @@ def hooked(sites: Sequence[UnitSite], keep: Callable[[UnitSite, Tensor], None]) 
     handles = []
     try:
         for site in sites:
-            handles.append(
-                site.module.register_forward_hook(lambda _module, _args, output, site=site: keep(site, output))
-            )
+            handles.append(site.hook(partial(keep, site)))
         yield
     finally:
         for handle in handles:

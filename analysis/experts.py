@@ -38,13 +38,14 @@ def average_precision(positive_PU: Array, negative_NU: Array) -> Array:
         ValueError: shapes do not fit, a side is empty, or a response is NaN or infinite.
     """
     as_tensor = isinstance(positive_PU, Tensor)
-    positive, negative = _matrix(positive_PU, "positive_PU"), _matrix(negative_NU, "negative_NU")
+    positive: np.ndarray = _matrix(positive_PU, "positive_PU")
+    negative: np.ndarray = _matrix(negative_NU, "negative_NU")
     if positive.shape[1] != negative.shape[1]:
         raise ValueError(
             f"positive_PU has {positive.shape[1]} units and negative_NU has {negative.shape[1]}: "
             "both need the responses of the same units"
         )
-    base_S = np.arange(len(positive) + len(negative)) >= len(positive)
+    base_S: np.ndarray = np.arange(len(positive) + len(negative)) >= len(positive)
 
     def chunk_precision(units: slice) -> np.ndarray:
         x_US = np.ascontiguousarray(np.concatenate([positive[:, units], negative[:, units]]).T)

@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 ACTIVATION = "ffn_act"
-"""The site after the FFN's activation: its "neurons" where units are counted as active or not."""
+"""The site after the FFN's activation, act(gate) in a gated block: the "neurons" that are counted as active where this
+is above zero (LAPE, Tang et al. 2024, https://arxiv.org/abs/2402.16438)."""
+
+GATED_PRODUCT = "ffn_gated"
+"""What a gated block's `ffn_out` reads, act(gate) * up: how strongly a neuron writes, and with which sign. Without a gate
+that is `ffn_act` itself."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Family:
             it is the order in which the layers compute. The names in use are q, k, v (or qkv where one layer computes
             them), attn_out, ffn_gate, ffn_in, ffn_out.
         activation: path from a block to the module that applies the FFN's activation; in a gated block to the gate's
-            values. Its output is the site `ffn_act`.
+            values. Its output is the site `ffn_act`. A row with ffn_gate, ffn_in and ffn_out has the site `ffn_gated` too.
         sites: the sites that are units; all linear layers if empty.
     """
 
@@ -39,10 +44,14 @@ class Family:
         names = list(self.units)
         if self.activation is not None and self.before_activation in names:
             names.insert(names.index(self.before_activation) + 1, ACTIVATION)
+        if {"ffn_gate", "ffn_in", "ffn_out"} <= set(names):
+            names.insert(names.index("ffn_out"), GATED_PRODUCT)
         return tuple(names)
 
     def path(self, site: str) -> str:
-        """From a block to the module of a site."""
+        """From a block to the module of a site; the gated product is the input of its module, all others the output."""
+        if site == GATED_PRODUCT:
+            return self.units["ffn_out"]
         return str(self.activation) if site == ACTIVATION else self.units[site]
 
     def chosen(self, sites: Sequence[str]) -> tuple[str, ...]:

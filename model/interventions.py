@@ -97,7 +97,7 @@ def forced(
                 torch.from_numpy(part[here]).to(device) for part in (row_N, unit_N - site.start, value_N)
             )
             hook = _hook(row, unit, value, None if rows is None else len(rows), mode, positions)
-            handles.append(site.module.register_forward_hook(hook))
+            handles.append(site.hook(hook))
         yield
     finally:
         for handle in handles:
@@ -106,12 +106,12 @@ def forced(
 
 def _hook(
     row_N: Tensor, unit_N: Tensor, value_N: Tensor, rows: int | None, mode: str, positions: str
-) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    """The forward hook of one site; without `rows` its units are forced in whatever rows come."""
+) -> Callable[[Tensor], Tensor]:
+    """What forces one site; without `rows` its units are forced in whatever rows come."""
     place: tuple[Any, ...] = (slice(None), slice(None), unit_N) if rows is None else (row_N, slice(None), unit_N)
     shaped = value_N if rows is None else value_N[:, None]
 
-    def force(_module: nn.Module, _arguments: Any, output_BTW: Tensor) -> Tensor:
+    def force(output_BTW: Tensor) -> Tensor:
         if rows is not None and len(output_BTW) != rows:
             raise ValueError(f"a batch of {len(output_BTW)} rows, but forcings were given for {rows}")
         target = output_BTW[:, -1:] if positions == "last" else output_BTW

@@ -5,14 +5,15 @@ the embeddings and the norms have none. They are numbered block by block, within
 row's sites compute, within a site by output index.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from .families import ACTIVATION, FAMILIES, Family
+from .families import ACTIVATION, FAMILIES, GATED_PRODUCT, Family
 
 _OWN_ROW = "babelscope_family"
 _NOTHING = object()
@@ -20,13 +21,25 @@ _NOTHING = object()
 
 @dataclass(frozen=True)
 class UnitSite:
-    """One module of one block: `units[start:stop]` of the model's numbering are its outputs."""
+    """One module of one block: `units[start:stop]` of the model's numbering are its outputs, or what it reads."""
 
     layer: int
     site: str
     module: nn.Module
     start: int
     stop: int
+    reads: bool = False
+
+    def hook(self, call: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call a function with the units' values (B, T, units) as they are computed; what it returns takes their place."""
+        if not self.reads:
+            return self.module.register_forward_hook(lambda _module, _arguments, output: call(output))
+
+        def before(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            changed = call(arguments[0])
+            return None if changed is None else (changed, *arguments[1:])
+
+        return self.module.register_forward_pre_hook(before)
 
 
 def family_of(model: nn.Module) -> Family:
@@ -63,7 +76,8 @@ def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[s
     Args:
         model: a causal LM; nothing that is computed or saved changes.
         family: the row; by default the one its architecture has.
-        sites: names of the row's sites, `ffn_act` for the FFN after its activation, or `qkv` for q, k and v too.
+        sites: names of the row's sites, `ffn_act` for the FFN after its activation, `ffn_gated` for that times the other
+            half of a gated FFN, or `qkv` for q, k and v too.
 
     Raises:
         ValueError: a path of the row leads nowhere, or there is no such site.
@@ -142,13 +156,13 @@ def unit_sites(model: nn.Module, sites: Sequence[str] | None = None) -> list[Uni
         for name in names:
             path = family.path(name)
             module = _module(block, path, f"site {name}", model)
-            if name == ACTIVATION:
-                # An activation does not know its width: it is that of the linear layer before it.
+            if name in (ACTIVATION, GATED_PRODUCT):
+                # They do not know their width: it is that of the linear layer before them.
                 feeder = family.before_activation
                 width = _width(_module(block, family.units[feeder], f"site {feeder}", model), feeder, model)
             else:
                 width = _width(module, name, model)
-            found.append(UnitSite(layer, name, module, start, start + width))
+            found.append(UnitSite(layer, name, module, start, start + width, reads=name == GATED_PRODUCT))
             start += width
     return found
 

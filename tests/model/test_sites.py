@@ -5,6 +5,7 @@ import torch
 from babelscope.analysis.activations import Units, unit_responses
 from babelscope.model import build_model, preset
 from babelscope.model.families import FAMILIES, Family
+from babelscope.model.interventions import Forcing, forced
 from babelscope.model.sites import backbone_of, blocks_of, family_of, read_as, reading_of, unit_sites, use_family
 from transformers import BloomConfig, BloomForCausalLM
 
@@ -14,16 +15,20 @@ from .families import CONFIGS, PLACES, tiny_model
 BATCH = [[5, 9, 33, 7, 12], [40, 3], [8, 8, 21]]
 
 
-def outputs_by_name(model, names, ids, call):
-    """What modules gave in one plain unpadded pass, in the order in which they ran."""
+def outputs_by_name(model, names, ids, call, read=()):
+    """What modules gave, and some of them read, in one plain unpadded pass, in the order in which they ran."""
     seen = {}
+    reading = [
+        model.get_submodule(name).register_forward_pre_hook(lambda _m, args, name=name: seen.__setitem__(f"to {name}", args[0][0]))
+        for name in read
+    ]  # fmt: skip
     handles = [
         model.get_submodule(name).register_forward_hook(lambda _m, _a, out, name=name: seen.__setitem__(name, out[0]))
         for name in names
     ]
     with torch.no_grad():
         call(model, torch.tensor([ids]))
-    for handle in handles:
+    for handle in [*handles, *reading]:
         handle.remove()
     return seen
 
@@ -40,7 +45,8 @@ def test_every_family_is_where_the_table_says(kind):
     responses_SU, units = unit_responses(model, tokenizer, texts, batch_tokens=40)
     for text, response_U in zip(texts, responses_SU, strict=True):
         names = [f"{blocks}.{layer}.{path}" for layer in range(2) for path in [*linear, activation]]
-        seen = outputs_by_name(model, names, tokenizer(text)["input_ids"], lambda m, ids: m(ids))
+        read = [name for name in names if name.endswith("mlp.down_proj")]
+        seen = outputs_by_name(model, names, tokenizer(text)["input_ids"], lambda m, ids: m(ids), read)
         expected = torch.cat([output.amax(0) for output in seen.values()])  # in the order in which they computed
         torch.testing.assert_close(response_U, expected, rtol=1e-4, atol=1e-5)
     assert units.n == responses_SU.shape[1]
@@ -85,6 +91,38 @@ def test_the_activation_is_applied_to_the_site_before_it(kind):
     expected = function(seen[0]) if function else torch.nn.functional.gelu(seen[0])
     torch.testing.assert_close(seen[1], expected, atol=2e-3, rtol=1e-3)  # the tanh approximation of gelu in some
     assert seen[0].shape[-1] == after.stop - after.start
+
+
+@pytest.mark.parametrize("kind", [kind for kind, places in PLACES.items() if places[2] == "mlp.act_fn"])
+def test_the_gated_product_is_the_activation_times_the_other_half(kind):
+    model = tiny_model(kind)
+    use_family(model, sites=["ffn_in", "ffn_act", "ffn_gated"])
+    (act, up, product) = unit_sites(model)[:3]
+    assert [site.site for site in (act, up, product)] == ["ffn_act", "ffn_in", "ffn_gated"]
+    seen = {}
+    handles = [
+        site.hook(lambda value, name=site.site: seen.update({name: value.clone()})) for site in (act, up, product)
+    ]
+    with torch.no_grad():
+        model(torch.tensor([BATCH[0]]))
+    torch.testing.assert_close(seen["ffn_gated"], seen["ffn_act"] * seen["ffn_in"], rtol=0, atol=0)
+    assert seen["ffn_gated"].shape[-1] == product.stop - product.start
+    for handle in handles:
+        handle.remove()
+    # Forced, it is what the layer behind it reads.
+    unit = unit_sites(model)[2].start + 5
+    read = []
+    with torch.no_grad(), forced(model, Forcing((unit,), (7.5,))):
+        handle = product.module.register_forward_pre_hook(lambda _m, args: read.append(args[0].clone()))
+        model(torch.tensor([BATCH[0]]))
+        handle.remove()
+    assert (read[0][..., 5] == 7.5).all()
+    assert torch.equal(read[0][..., :5], seen["ffn_gated"][..., :5])
+
+
+def test_a_family_without_a_gate_has_no_gated_product():
+    with pytest.raises(ValueError, match="sites: ffn_gated is not there"):
+        use_family(tiny_model("bloom"), sites=["ffn_gated"])
 
 
 def test_the_numbering_of_the_study_is_kept():

@@ -38,8 +38,9 @@ class ExpertNeurons(AnalysisCallback):
         max_negatives: take at most so many negatives of a concept in a language; by default all.
         languages: languages to use; by default all of the concept set.
         only: concepts to use; by default all of the concept set.
-        sites: sites whose outputs are units (qkv, attn_out, ffn_in, ffn_act, ffn_out, …); by default the linear layers.
-            Steering forces units of the same sites.
+        sites: sites whose outputs are units; by default all linear layers of a block: qkv, attn_out, ffn_gate (where
+            there is one), ffn_in, ffn_out. Others are ffn_act, the FFN after its activation (act(gate) in a gated block),
+            and ffn_gated, act(gate) * up. Steering forces units of the same sites.
         family: where blocks and units are (backbone, blocks, units, activation), for an architecture that has no row of
             its own; for Steering as well.
         tokenizer: name or folder of the tokenizer; by default the run's own.
