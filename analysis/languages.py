@@ -114,12 +114,16 @@ def _replacing(pairs: dict[str, str], strip: re.Pattern[str] | None = None) -> C
 
 def _basque_endings() -> frozenset[str]:
     """Case endings of nouns (indefinite, singular, plural; vowel and consonant stems), genitives declined once more."""
-    genitive = _words("aren en ren ko eko ako tako etako eetako rako erako tarako etarako eetarako")
+    genitive = _words(
+        "aren en ren ko eko ako tako etako eetako rako erako tarako etarako eetarako zko ezko arentzako rentzako "
+        "entzako arekiko rekiko ekiko arenganako renganako enganako"
+    )
     case = _words(
-        "a ak ek ok ei ari ri arik atzat arekin rekin ekin arentzat rentzat entzat arengatik rengatik engatik "
-        "gatik arengan rengan engan arengana rengana engana arengandik rengandik engandik z az ez rik "
-        "ik tzat n an ean tan etan eetan tik atik etik tatik etatik eetatik ra ara era tara etara "
-        "eetara raino araino eraino etaraino eetaraino arako arantz rantz erantz etarantz eetarantz"
+        "a ak ek k ok ei ari ri arik atzat arekin rekin ekin arentzat rentzat entzat arengatik rengatik engatik "
+        "gatik agatik arengan rengan engan gan agan arengana rengana engana gana agana arengandik rengandik "
+        "engandik gandik agandik z az ez rik ik tzat n an ean tan atan etan eetan tik atik etik tatik etatik "
+        "eetatik ra ara era tara etara eetara raino araino eraino etaraino eetaraino arako arantz rantz "
+        "erantz etarantz eetarantz"
     )
     declined = _words("a ak ek ei ari arekin ekin arentzat entzat aren en an z az ez rik ik etan etako etara etatik")
     return frozenset({"", *genitive, *case, *(first + second for first, second in product(genitive, declined))})
@@ -153,7 +157,8 @@ _ARABIC = Language(
     "ARABIC",
     prefixes=_arabic_prefixes(),
     suffixes=ARABIC_SUFFIXES,
-    respell=_replacing({"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي"}, strip=ARABIC_MARKS),
+    # آ stays: it is a sound of its own, and folding it would make `آلام` (pains) into `الأم` (the mother).
+    respell=_replacing({"أ": "ا", "إ": "ا", "ٱ": "ا", "ى": "ي"}, strip=ARABIC_MARKS),
     before_suffix=("ة", "ت"),
 )
 _URDU = Language(
