@@ -2,15 +2,17 @@
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
 from typing import Any, Self
 from zlib import crc32
 
 import numpy as np
 
+from .languages import SCRIPTS
 from .lexicon import Lexicon
 from .reservoirs import HIGHEST, Candidate, Reservoir, signature, tokens
 from .sentences import split
@@ -109,6 +111,8 @@ class Miner:
     def __init__(self, lexicon: Lexicon, language: str, limits: Limits) -> None:
         matcher = Matcher(lexicon, language)
         self.facts, self._scanner, self._limits = matcher.language, Scanner(matcher), limits
+        # Sentences with letters of another script have been weighed by then; this leaves out those without any letter.
+        self._letter = re.compile(f"[{SCRIPTS[self.facts.script]}]")
         width = 1 if self.facts.spaced else CHARS_PER_HAN
         self._shortest, self._longest = -(-limits.min_chars // width), limits.max_chars // width
         self._bins = np.array([length_bin(length * width) for length in range(self._longest + 1)])
@@ -186,9 +190,7 @@ class Miner:
                     reservoir = tally.positives[concept] = Reservoir(SPARE * self._limits.per_concept)
                 if priority <= reservoir.threshold:
                     reservoir.add(offers.candidate(index), self.signature)
-        for _, concepts in shown:
-            for concept in concepts:
-                tally.found[concept] += 1
+        tally.found.update(chain.from_iterable(concepts for _, concepts in shown))
 
     def _add_negatives(self, tally: Tally, index_C: np.ndarray, length_S: np.ndarray, offers: "_Offers") -> None:
         """One clean sentence of each document, where its length is still wanted."""
@@ -204,10 +206,10 @@ class Miner:
             bound_B[length] = reservoir.threshold
         wanted_C = offers.priority_S[index_C] <= bound_B[bin_C]
         for index, length in zip(index_C[wanted_C].tolist(), bin_C[wanted_C].tolist(), strict=True):
-            reservoir = tally.negatives.get(length)
-            if reservoir is None:
-                reservoir = tally.negatives[length] = Reservoir(self._limits.per_bin)
-            if int(offers.priority_S[index]) <= reservoir.threshold and self.facts.writes(offers.sentences[index]):
+            if length not in tally.negatives:
+                tally.negatives[length] = Reservoir(self._limits.per_bin)
+            reservoir = tally.negatives[length]
+            if int(offers.priority_S[index]) <= reservoir.threshold and self._letter.search(offers.sentences[index]):
                 # Near-duplicates are few here; they are dropped when negatives are chosen.
                 reservoir.add(offers.candidate(index), str)
 
@@ -234,21 +236,24 @@ class _Offers:
         self, shown: list[tuple[int, frozenset[str]]], counts: Counter[str]
     ) -> list[tuple[int, frozenset[str]]]:
         """Of the sentences of a document that show a concept, the one of lowest priority; others are counted."""
-        if self.owner_S is None:
+        if self.owner_S is None or self.alone_S is None:
             return shown
+        chosen = [offer for offer in shown if self.alone_S[offer[0]]]
         best: dict[tuple[int, str], tuple[int, str, int]] = {}
         offered = 0
         for index, concepts in shown:
+            if self.alone_S[index]:
+                continue
             owner = int(self.owner_S[index])
             rank = (int(self.priority_S[index]), self.sentences[index], index)
             offered += len(concepts)
             for concept in concepts:
                 best[owner, concept] = min(rank, best.get((owner, concept), rank))
         counts["same_document"] += offered - len(best)
-        chosen: dict[int, set[str]] = {}
+        several: dict[int, set[str]] = {}
         for (_, concept), (_, _, index) in best.items():
-            chosen.setdefault(index, set()).add(concept)
-        return [(index, frozenset(concepts)) for index, concepts in chosen.items()]
+            several.setdefault(index, set()).add(concept)
+        return chosen + [(index, frozenset(concepts)) for index, concepts in several.items()]
 
 
 def length_bin(chars: int) -> int:
