@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .runs import CHECKPOINT_FILE, checkpoint_info
@@ -22,6 +22,7 @@ class CheckpointSource:
         revision: a repository's revision of a step; by default global_step{step}, or main where {step} is elsewhere.
         subfolder: folder of a step inside the path or the repository, for example step_{step}.
         tokens_per_step: training tokens per step, where the checkpoints do not say.
+        tokens_at: training tokens until a step, where steps were not all of one size (a batch that grew).
     """
 
     path: str
@@ -29,6 +30,7 @@ class CheckpointSource:
     revision: str | None = None
     subfolder: str | None = None
     tokens_per_step: int | None = None
+    tokens_at: dict[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,7 @@ def _of_source(source: CheckpointSource) -> tuple[list[Checkpoint], list[str], l
 def _local(source: CheckpointSource) -> tuple[list[Checkpoint], list[str], list[str]]:
     path = Path(source.path)
     if source.subfolder:
-        return _local_pattern(
-            CheckpointSource(str(path / source.subfolder), source.steps, tokens_per_step=source.tokens_per_step)
-        )
+        return _local_pattern(replace(source, path=str(path / source.subfolder), subfolder=None))
     found: dict[int, Checkpoint] = {}
     problems = []
     for checkpoint in _folders(path, source):
@@ -161,6 +161,8 @@ def _checkpoint(path: Path, source: CheckpointSource, step: int | None = None) -
 
 
 def _tokens(step: int, source: CheckpointSource) -> int | None:
+    if source.tokens_at is not None and step in source.tokens_at:
+        return source.tokens_at[step]
     return None if source.tokens_per_step is None else step * source.tokens_per_step
 
 

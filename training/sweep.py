@@ -34,6 +34,7 @@ def analyze(
     revision: str | None = None,
     subfolder: str | None = None,
     tokens_per_step: int | None = None,
+    tokens_at: dict[int, int] | None = None,
     tokenizer: str | None = None,
     store: str | None = None,
     dtype: str = "float32",
@@ -53,7 +54,7 @@ def analyze(
 
     Args:
         source: a Babelscope run, a folder of checkpoints, one checkpoint's folder, or a repository's name; or a list
-            of sources (path, steps, revision, subfolder, tokens_per_step each).
+            of sources (path, steps, revision, subfolder, tokens_per_step, tokens_at each).
         run: folder that results are written to; for a Babelscope run as the source it may be the run itself.
         callbacks: analysis callbacks, as under trainer.callbacks for pretraining; every checkpoint is analysed,
             whatever their schedules say.
@@ -61,6 +62,7 @@ def analyze(
         revision: how a repository names the revision of a step; global_step{step} by default.
         subfolder: where the checkpoints are folders of a path or repository, how the folder of a step is named.
         tokens_per_step: training tokens per step, where the checkpoints do not say.
+        tokens_at: training tokens until a step, for steps that tokens_per_step does not fit (a batch that grew).
         tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
         store: token store for callbacks that read held-out text or concepts from it; by default the run's own.
         dtype: float32, or bfloat16 to halve the memory.
@@ -83,15 +85,19 @@ def analyze(
         ConfigError: with everything that is wrong, before any model is loaded.
         SweepStoppedError: a checkpoint turned out to be missing, and missing is stop.
     """
-    sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step)] if isinstance(source, str) else source  # fmt: skip
+    sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)] if isinstance(source, str) else source  # fmt: skip
     series, problems, absent = find_series(sources, skip_missing=missing == "skip")
     if not callbacks:
         problems.append(
             "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe"
         )
     problems += _problems(dtype, device, missing, keep, shard)
-    if not isinstance(source, str) and any(v is not None for v in (steps, revision, subfolder, tokens_per_step)):
-        problems.append("steps, revision, subfolder and tokens_per_step belong into the entries of the list of sources")
+    if not isinstance(source, str) and any(
+        v is not None for v in (steps, revision, subfolder, tokens_per_step, tokens_at)
+    ):
+        problems.append(
+            "steps, revision, subfolder, tokens_per_step and tokens_at belong into the entries of the list of sources"
+        )
     try:
         store = _store_of(sources, store)
     except ValueError as error:

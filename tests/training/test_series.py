@@ -49,6 +49,13 @@ def test_patterns_of_folders(tmp_path):
     assert steps(found({"path": f"{tmp_path}/a", "subfolder": "run-{step}-x/hf", "steps": [20]})) == [(20, None)]
 
 
+def test_tokens_of_a_batch_that_grew(tmp_path):
+    make(tmp_path, "step_1", "step_2", "step_9")
+    source = {"path": str(tmp_path), "tokens_per_step": 10, "tokens_at": {1: 3, 2: 8}}
+    assert steps(found(source)) == [(1, 3), (2, 8), (9, 90)]
+    assert steps(found({"path": "o/n", "steps": [2, 4], "tokens_at": {2: 8}})) == [(2, 8), (4, None)]
+
+
 def test_one_folder_is_told_its_step(tmp_path):
     make(tmp_path, "mine", "other")
     series = found({"path": f"{tmp_path}/mine", "steps": [10]}, {"path": f"{tmp_path}/other", "steps": [5], "tokens_per_step": 2})  # fmt: skip
