@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ Form = Literal["parquet", "csv", "jsonl", "datasets", "selfcond"]
 FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
 TABLE_SUFFIXES = tuple(FORMS)
 CONCEPT_LIST = "concept_list.csv"
+UNSAFE = re.compile(r"[^\w.'-]|^\.")
 SAVED_TABLE = ("dataset_dict.json", "state.json")
 """One of them lies in every folder that `datasets` has saved."""
 
@@ -109,21 +111,28 @@ def _write_dataset(table: pa.Table, path: Path) -> None:
 def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], path: Path) -> None:
     """Write (concept, language, positives, negatives) as an ml-selfcond folder `path/<language>` each.
 
+    Files and the list of concepts have `file_name`, the contents the concept's own name.
+
     Raises:
-        ValueError: `path` exists, or a concept's name holds a path separator.
+        ValueError: `path` exists, or two concepts' names would be the same file.
     """
     if path.exists():
         raise ValueError(f"concepts: {path} exists already; remove it or choose another folder.")
+    names: dict[str, str] = {}
     with atomic_folder(path) as temporary:
         for concept, language, positives, negatives in entries:
-            if "/" in concept or "\0" in concept:
-                raise ValueError(f"concept {concept!r} cannot be a file name; rename it or save to a .parquet file.")
+            name = file_name(concept)
+            if names.setdefault(name, concept) != concept:
+                raise ValueError(
+                    f"concepts {names[name]!r} and {concept!r} would both be the file {name!r}; rename one or save to a "
+                    ".parquet file."
+                )
             sense = temporary / language / "sense"
             if not sense.exists():
                 sense.mkdir(parents=True)
                 (temporary / language / CONCEPT_LIST).write_text("group,concept\n", encoding="utf-8")
             with (temporary / language / CONCEPT_LIST).open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(["sense", concept])
+                csv.writer(file, lineterminator="\n").writerow(["sense", name])
             content = {
                 "concept": concept,
                 "group": "sense",
@@ -131,7 +140,12 @@ def write_selfcond(entries: Iterable[tuple[str, str, list[str], list[str]]], pat
                 "language": language,
                 "sentences": {"positive": positives, "negative": negatives},
             }
-            (sense / f"{concept}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            (sense / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def file_name(concept: str) -> str:
+    """A concept's name as every file system takes it, sense keys as ml-selfcond has them: `house-1_06_00__`."""
+    return UNSAFE.sub("_", concept.replace("%", "-"))
 
 
 def _raw(row: dict[str, Any], where: str) -> RawRow:
@@ -241,6 +255,9 @@ def _sense_rows(file: Path, name: str, language: str | None, root: Path) -> Iter
             "%s: no language is given, so it is read as English (the language of ml-selfcond's own data).",
             root,
         )
+    whole = content.get("concept")
+    if isinstance(whole, str) and file_name(whole) == name:
+        name = whole
     for label, texts in halves:
         for text in texts:
             row = {"concept": name, "language": tongue, "text": text, "label": label}

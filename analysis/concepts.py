@@ -164,7 +164,7 @@ class ConceptSet:
                 folder per language).
 
         Raises:
-            ValueError: an unknown suffix, an existing folder, or a concept name that cannot be a file name.
+            ValueError: an unknown suffix, an existing folder, or two concepts with the same file name.
         """
         path = Path(path)
         if form != "selfcond" and (form or path.suffix):

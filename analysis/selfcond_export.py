@@ -20,6 +20,7 @@ from torch import nn
 from ..model.sites import family_of, unit_sites
 from .activations import iter_unit_responses
 from .atomic import atomic_file, write_text
+from .concept_files import file_name
 from .concepts import ConceptSet
 from .experts import average_precision
 
@@ -104,7 +105,7 @@ def write_expertise(
                 "group": [group] * count,
             }
         )
-        folder = Path(output) / group / concept / "expertise"
+        folder = Path(output) / group / file_name(concept) / "expertise"
         path = folder / "expertise.csv"
         with atomic_file(path) as temporary:
             pa.csv.write_csv(table, temporary, pa.csv.WriteOptions(quoting_style="needed"))

@@ -123,6 +123,17 @@ def test_selfcond_folders_keep_positives_and_negatives(concepts, tmp_path):
     assert (tmp_path / "set" / "en" / "concept_list.csv").read_text().splitlines()[0] == "group,concept"
 
 
+def test_sense_keys_have_the_file_names_of_selfcond(tmp_path):
+    keys = ["airplane%1:06:00::", "km/h%1:23:00::", "sharp%5:00:00:perceptive:00", ".hidden"]
+    written = ConceptSet([Row(key, "en", f"Sentence {number}.", 1) for number, key in enumerate(keys)])
+    written.save(tmp_path / "set")
+    assert {path.name for path in (tmp_path / "set" / "en" / "sense").iterdir()} == {
+        "airplane-1_06_00__.json", "km_h-1_23_00__.json", "sharp-5_00_00_perceptive_00.json", "_hidden.json",
+    }  # fmt: skip
+    assert "sense,airplane-1_06_00__" in (tmp_path / "set" / "en" / "concept_list.csv").read_text()
+    assert ConceptSet.load(tmp_path / "set").concepts == tuple(sorted(keys))
+
+
 def selfcond(folder, content, listing="group,concept\nsense,airplane-1_06_00__\n"):
     (folder / "sense").mkdir(parents=True)
     (folder / "concept_list.csv").write_text(listing)
@@ -254,6 +265,6 @@ def test_what_cannot_be_written_is_refused(concepts, tmp_path):
         concepts.save(tmp_path / "set.xlsx")
     with pytest.raises(ValueError, match="exists already"):
         concepts.save(tmp_path)
-    with pytest.raises(ValueError, match="'9/11' cannot be a file name"):
-        ConceptSet([Row("9/11", "en", "That day.", 1)]).save(tmp_path / "set")
+    with pytest.raises(ValueError, match=r"'9/11' and '9_11' would both be the file '9_11'; rename one"):
+        ConceptSet([Row(name, "en", "That day.", 1) for name in ("9/11", "9_11")]).save(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
