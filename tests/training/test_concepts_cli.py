@@ -7,6 +7,7 @@ import os
 import random
 import signal
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -98,6 +99,21 @@ def test_whatever_prepare_reads_is_mined_alike(corpus, form):
         pa.parquet.write_table(pa.table({"text": lines}), place / "en.parquet")
     path = place / f"{{language}}.{form}"
     assert mine(corpus, source(path, "en"), output="set.csv") == 0
+    mine(corpus, output="plain.csv")
+    assert (corpus / "set.csv").read_bytes() == (corpus / "plain.csv").read_bytes()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_dataset_of_the_hub_is_mined_alike(corpus, monkeypatch, streaming):
+    lines = (corpus / "en.txt").read_text(encoding="utf-8").split("\n")
+
+    def load_dataset(path, name, split, revision, streaming):
+        assert (path, name) == ("someone/texts", "en")
+        table = datasets.Dataset.from_dict({"text": lines, "id": list(range(len(lines)))})
+        return table.to_iterable_dataset() if streaming else table
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert mine(corpus, source("someone/texts", "en", name="{language}", streaming=streaming), output="set.csv") == 0
     mine(corpus, output="plain.csv")
     assert (corpus / "set.csv").read_bytes() == (corpus / "plain.csv").read_bytes()
 
