@@ -14,6 +14,8 @@ from ..analysis.findings import Findings, read_rows
 log = logging.getLogger(__name__)
 
 STEP_METRIC = "analysis/step"
+TOKENS_METRIC = "analysis/tokens"
+"""The other axis, where tokens are known: training tokens that the checkpoint has seen."""
 _NULL_FOR_SCALARS = ("site", "other_language", "concept", "seed")
 
 
@@ -49,11 +51,14 @@ def _log_to_wandb(logger: WandbLogger, findings: Findings, results: str | Path) 
     try:
         experiment: Any = logger.experiment
         experiment.define_metric(STEP_METRIC, hidden=True)
+        experiment.define_metric(TOKENS_METRIC, hidden=True)
         experiment.define_metric(f"{findings.analysis}/*", step_metric=STEP_METRIC)
         rows = read_rows(results)
         drawn = logged_figures(rows.filter(pc.equal(rows["analysis"], findings.analysis)), findings.step)
         pictures = {name: wandb.Plotly(figure) for name, figure in drawn.items()}
-        experiment.log({**scalars(findings), **pictures, STEP_METRIC: findings.step})
+        tokens = pc.max(findings.table["tokens"]).as_py()
+        axes = {STEP_METRIC: findings.step} | ({} if tokens is None else {TOKENS_METRIC: tokens})
+        experiment.log({**scalars(findings), **pictures, **axes})
     except (wandb.Error, OSError) as error:
         log.warning(
             "W&B did not take the findings of step %d (%s); they are whole in %s", findings.step, error, results

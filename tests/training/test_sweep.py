@@ -14,6 +14,7 @@ from pathlib import Path
 import huggingface_hub.constants as constants
 import pytest
 import torch
+import wandb
 import yaml
 from babelscope.analysis.concepts import ConceptSet, Row
 from babelscope.analysis.findings import read_findings, read_rows, read_warnings, result_steps
@@ -22,6 +23,7 @@ from babelscope.training.errors import ConfigError
 from babelscope.training.series import CheckpointSource
 from babelscope.training.sweep import analyze
 from babelscope.training.sweep_order import SweepStoppedError
+from babelscope.training.wandb_logger import RunWandbLogger
 
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import WORDS, sentences, word_tokenizer
@@ -308,6 +310,34 @@ def test_a_logger_sees_every_step(series, tmp_path):
     lines = Path(logger.log_dir, "metrics.csv").read_text().splitlines()
     assert "health/sound" in lines[0]
     assert len(lines) == 4
+
+
+def test_wandb_has_the_rows_of_a_checkpoint_before_the_next_one_is_begun(series, tmp_path, monkeypatch):
+    """Offline, as without an account: what was logged by the time, and what lies in W&B's file in the end."""
+    logger, watch, sent = RunWandbLogger(), Watch(tmp_path / "notes"), []
+    log = wandb.Run.log
+
+    def noted(run, values, *rest, **more):
+        sent.append((values, watch.seen()))
+        return log(run, values, *rest, **more)
+
+    monkeypatch.setattr(wandb.Run, "log", noted)
+    try:
+        sweep(series, tmp_path / "run", watch, steps=[20, 1], logger=logger)
+    finally:
+        wandb.finish()
+    axes = [(values["analysis/step"], values["analysis/tokens"], seen) for values, seen in sent]
+    assert axes == [(1, 8, []), (1, 8, [1]), (20, 160, [1]), (20, 160, [1, 20])], (
+        "health, then watch, a checkpoint each"
+    )
+    results = tmp_path / "run" / "results"
+    sums = {step: read_findings(results, "watch", step).table["value"][0].as_py() for step in (1, 20)}
+    assert [values["watch/sum"] for values, _ in sent if "watch/sum" in values] == [sums[1], sums[20]]
+    (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["id"] in file.name
+    content = file.read_bytes()
+    assert content.count(b"watch/sum") >= 2
+    assert b"analysis/tokens" in content
 
 
 def test_watching_a_checkpoint_leaves_no_thread_or_file_open(series, tmp_path):

@@ -9,7 +9,7 @@ import wandb
 import yaml
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.training.runs import RunFolder
-from babelscope.training.tracking import STEP_METRIC, log_findings, scalars
+from babelscope.training.tracking import STEP_METRIC, TOKENS_METRIC, log_findings, scalars
 from babelscope.training.wandb_logger import RunWandbLogger
 
 
@@ -56,11 +56,13 @@ def test_scalars_are_what_makes_a_readable_curve():
 
 def test_analysis_metrics_have_their_own_step_so_that_none_is_dropped(tmp_path):
     run = FakeRun()
-    for step in (8, 2):
-        write_findings(findings(step), tmp_path)
-        log_findings([Logger(run)], findings(step), tmp_path)
+    for step, tokens in ((8, 800), (2, None)):
+        found = findings(step).with_tokens(tokens)
+        write_findings(found, tmp_path)
+        log_findings([Logger(run)], found, tmp_path)
     assert run.defined["toyed/*"] == {"step_metric": STEP_METRIC}
     assert [values[STEP_METRIC] for values in run.logged] == [8, 2]
+    assert [values.get(TOKENS_METRIC) for values in run.logged] == [800, None]
 
 
 def test_wandb_failing_is_a_warning(tmp_path, caplog):
