@@ -83,14 +83,17 @@ def mine(
     if state is not None:
         identities = {code: source.identity() for code, source in sources.items() if isinstance(source, TextSource)}
         settings = {"sources": identities, "lexicon": fingerprint(lexicon), "max_line_bytes": max_line_bytes}
-        kept = MiningState(Path(state), settings | asdict(limits), restart)
+        settings |= asdict(limits)
+        # It only says which concepts are left out at the end.
+        del settings["min_positives"]
+        kept = MiningState(Path(state), settings, restart)
     done, tallies = dict.fromkeys(sources, 0), {language: Tally() for language in sources}
     if kept is not None:
         for language in sources:
             done[language], tallies[language] = kept.load(language, limits)
     with (
         tqdm(total=_size(sources.values()), unit="B", unit_scale=True, disable=not progress, desc="mining") as bar,
-        workers(lexicon, limits, miners, num_proc) as (work, depth),
+        workers(lexicon, limits, num_proc) as (work, depth),
     ):
         waiting = _rest(parts(sources, max_line_bytes), done, bar)
         for part, tally in in_order(waiting, lambda language: tallies[language].bounds(), work, depth):

@@ -112,47 +112,53 @@ def in_order(
         yield done, wait()
 
 
+class _Shift:
+    """Works on parts with the miner of one language at a time: the words that others remember are let go."""
+
+    def __init__(self, lexicon: Lexicon, limits: Limits) -> None:
+        self._lexicon, self._limits = lexicon, limits
+        self._language: str | None = None
+
+    def __call__(self, part: Part, tally: Tally) -> Tally:
+        if part.language != self._language:
+            self._language, self._miner = part.language, Miner(self._lexicon, part.language, self._limits)
+        for unit in part.units:
+            texts, problems = unit.documents()
+            for reason, count in problems.items():
+                tally.counts["long_record" if reason == "too_long" else reason] += count
+            self._miner.add(tally, texts)
+        return tally
+
+
+_shift: _Shift | None = None  # one a worker process
+
+
+def _start_worker(lexicon: Lexicon, limits: Limits) -> None:
+    global _shift
+    _shift = _Shift(lexicon, limits)
+
+
+def _work_in_process(part: Part, bounds: Tally) -> Tally:
+    assert _shift is not None
+    return _shift(part, bounds)
+
+
 @contextmanager
-def workers(lexicon: Lexicon, limits: Limits, miners: Mapping[str, Miner], num_proc: int) -> Iterator[tuple[Work, int]]:
+def workers(lexicon: Lexicon, limits: Limits, num_proc: int) -> Iterator[tuple[Work, int]]:
     """What works on parts, here or in processes, and how many parts may be under way."""
     if num_proc == 1:
-        yield (lambda part, bounds: partial(_mined, miners[part.language], part, bounds)), 1
+        here = _Shift(lexicon, limits)
+        yield (lambda part, bounds: partial(here, part, bounds)), 1
         return
     pool = ProcessPoolExecutor(
         num_proc, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(lexicon, limits)
     )
 
     def start(part: Part, bounds: Tally) -> Callable[[], Tally]:
-        future: Future[Tally] = pool.submit(_mined_in_worker, part, bounds)
+        future: Future[Tally] = pool.submit(_work_in_process, part, bounds)
         return future.result
 
     try:
         yield start, 2 * num_proc
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _mined(miner: Miner, part: Part, tally: Tally) -> Tally:
-    for unit in part.units:
-        texts, problems = unit.documents()
-        for reason, count in problems.items():
-            tally.counts["long_record" if reason == "too_long" else reason] += count
-        miner.add(tally, texts)
-    return tally
-
-
-_worker: tuple[Lexicon, Limits] | None = None  # one a worker process
-_miners: dict[str, Miner] = {}
-
-
-def _start_worker(lexicon: Lexicon, limits: Limits) -> None:
-    global _worker
-    _worker = lexicon, limits
-
-
-def _mined_in_worker(part: Part, bounds: Tally) -> Tally:
-    assert _worker is not None
-    if part.language not in _miners:
-        _miners.clear()
-        _miners[part.language] = Miner(_worker[0], part.language, _worker[1])
-    return _mined(_miners[part.language], part, bounds)

@@ -177,6 +177,13 @@ def test_after_a_kill_the_same_call_goes_on_to_the_same_bytes(two_languages, cap
     assert sum(read) > 0
 
 
+def test_too_few_positives_can_be_asked_for_again_without_reading_again(two_languages, monkeypatch):
+    with pytest.raises(ValueError, match=r"no concept has 500 sentences .* lower min_positives"):
+        concepts(settings(two_languages, "set.csv", "--min_positives=500"))
+    monkeypatch.setattr(Miner, "add", None)
+    assert concepts(settings(two_languages, "set.csv", "--min_positives=3")) == 0
+
+
 def test_an_unfinished_run_with_other_settings_is_named_and_refused(two_languages):
     killed(settings(two_languages, "cut.csv"), 3)
     with pytest.raises(
