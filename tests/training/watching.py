@@ -1,8 +1,7 @@
-"""An analysis that notes every call, and a sweep with it; as a script, a process that takes part in one."""
+"""An analysis that notes every call, and a sweep with it."""
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -48,8 +47,3 @@ def health(series):
 def sweep(series, run, *callbacks, **arguments):
     arguments = {"source": str(series), "tokens_per_step": 8, **arguments}
     analyze(run=str(run), callbacks=[health(series), *callbacks], **arguments)
-
-
-if __name__ == "__main__":
-    folder, target, notes, how = sys.argv[1:]
-    sweep(Path(folder), target, Watch(notes, dawdle=0.5) if how == "--dawdle" else Watch(notes, die_at=10))
