@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.sites import backbone_of, blocks_of
-from .alignment_measures import align
+from .alignment_measures import align, high
 from .failures import BrokenModelError
 from .findings import Findings
 from .hidden import watched_layers
@@ -51,8 +51,9 @@ class AlignmentAnalysis:
     """The analysis `alignment`.
 
     Rows per layer (hidden states, 0 the embedding output) and pair of languages: `retrieval_accuracy` both ways and
-    `retrieval_chance`; `cosine_margin`, `cka`, `cka_null`, `cka_p` once (see `alignment_measures`). With the languages
-    null, the mean over pairs.
+    `retrieval_chance`; `cosine_margin`, `cka`, `cka_null`, `cka_null_high`, `cka_p` once (see `alignment_measures`).
+    With the languages null, the mean over pairs; of `cka_null_high` the 95th percentile of the mean over pairs,
+    permutation by permutation, and of `cka_p` nothing.
 
     Args:
         sentences: language -> id -> text; two languages are compared on the ids that both have.
@@ -126,6 +127,7 @@ class AlignmentAnalysis:
         rows: list[dict[str, Any]] = []
         for layer, states in self._layers(model, tokenizer):
             measured: dict[str, list[float]] = {}
+            nulls: list[np.ndarray] = []
             for (one, two), shared in self.pairs.items():
                 found = align(
                     np.stack([states[one, key] for key in shared]),
@@ -138,17 +140,19 @@ class AlignmentAnalysis:
                     "cosine_margin": found.margin,
                     "cka": found.cka,
                     "cka_null": found.cka_null,
-                    "cka_p": found.cka_p,
                     "retrieval_chance": 1 / len(shared),
                 }
-                rows += [{**pair, "metric": metric, "value": value} for metric, value in values.items()]
+                own = {"cka_null_high": found.cka_null_high, "cka_p": found.cka_p}
+                rows += [{**pair, "metric": metric, "value": value} for metric, value in (values | own).items()]
                 rows.append({**pair, "metric": "retrieval_accuracy", "value": found.forward})
                 rows.append({**back, "metric": "retrieval_accuracy", "value": found.backward})
                 values["retrieval_accuracy"] = (found.forward + found.backward) / 2
                 for metric, value in values.items():
                     measured.setdefault(metric, []).append(value)
-            del measured["cka_p"]  # a mean of p-values is none
+                nulls.append(found.null_P)
             rows += [{"layer": layer, "metric": m, "value": float(np.mean(v))} for m, v in measured.items()]
+            # The mean over pairs varies less than a pair does.
+            rows.append({"layer": layer, "metric": "cka_null_high", "value": high(np.mean(nulls, axis=0))})
         return Findings.from_rows(self.name, step, rows, settings=self.settings, warnings=self.warnings)
 
     def _orders(self, one: str, two: str, count: int) -> np.ndarray:

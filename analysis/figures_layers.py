@@ -19,17 +19,27 @@ THIRDS = (CATEGORICAL[3], CATEGORICAL[4], CATEGORICAL[2])
 
 @dataclass(frozen=True)
 class Aligned:
-    """A measure of alignment: how it is called, and the metric or the constant that it is to be compared with."""
+    """A measure of alignment: how it is called, and the metric or the constant that it is to be compared with.
+
+    `high` is the metric of the null's 95th percentile, of a pair, or of the mean over pairs.
+    """
 
     title: str
     null_name: str
     null: str | float
+    high: str = ""
+
+    def level(self, rows: pa.Table) -> tuple[str, str | float]:
+        """What to draw beside the mean over pairs, by name: the null's 95th percentile if there is any, else its mean."""
+        if self.high and select(rows, "alignment", self.high, language=None).num_rows:
+            return f"{self.null_name}: 95th percentile", self.high
+        return self.null_name, self.null
 
 
 ALIGNED: Mapping[str, Aligned] = {
     "retrieval_accuracy": Aligned("retrieval accuracy", "chance", "retrieval_chance"),
     "cosine_margin": Aligned("cosine margin", "no margin", 0.0),
-    "cka": Aligned("linear CKA, unbiased", "translations shuffled", "cka_null"),
+    "cka": Aligned("linear CKA, unbiased", "translations shuffled", "cka_null", "cka_null_high"),
 }
 """Measures of the analysis `alignment`, by their metric."""
 
@@ -58,9 +68,10 @@ def alignment_curves(rows: pa.Table | Runs, metric: str = "retrieval_accuracy") 
     drawing = sketch(measure.title)
     for number, (run, table) in enumerate(runs.items()):
         mean, layers = overall(table, "alignment", metric), select(table, "alignment", metric, language=None)
-        null = null_of(table, metric)
+        name, level = measure.level(table)
+        null = null_of(table, metric, level)
         spread = pair_range(table, metric) if len(runs) == 1 else None
-        _by_thirds(drawing, layers, mean, null, measure.null_name, metric, of_run(run, number, len(runs)), spread)
+        _by_thirds(drawing, layers, mean, null, name, metric, of_run(run, number, len(runs)), spread)
     return finish_steps(drawing, runs)
 
 
@@ -79,7 +90,7 @@ def alignment_by_language(
         [part for name, part in (("language", table), ("other_language", back)) if end in ("", name)]
     )
     measure = ALIGNED[metric]
-    null = null_of(rows, metric)
+    null = null_of(rows, metric, measure.null)
     return language_lines(
         rows,
         series_by(found, "language"),
@@ -92,13 +103,12 @@ def alignment_by_language(
     )
 
 
-def null_of(rows: pa.Table, metric: str) -> Series | None:
-    """What a measure of alignment is to be compared with, over the steps."""
-    null = ALIGNED[metric].null
-    if isinstance(null, str):
-        return overall(rows, "alignment", null)
+def null_of(rows: pa.Table, metric: str, level: str | float) -> Series | None:
+    """What a measure of alignment is to be compared with, a metric or a constant, over the steps."""
+    if isinstance(level, str):
+        return overall(rows, "alignment", level)
     course = overall(rows, "alignment", metric)
-    return course and Series(course.steps, course.tokens, [null] * len(course.steps))
+    return course and Series(course.steps, course.tokens, [level] * len(course.steps))
 
 
 def pair_range(rows: pa.Table, metric: str) -> tuple[Series, Series] | None:

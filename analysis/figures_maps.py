@@ -55,17 +55,22 @@ def language_matrix(
     scale: Sequence[str] = SEQUENTIAL,
     analysis: str = "experts",
     title: str = "",
+    words: Mapping[tuple[str, str], str] | None = None,
 ) -> go.Figure:
-    """A metric for each ordered pair of languages at one step; a pair given in one order only fills both cells."""
+    """A metric for each ordered pair of languages at one step; a pair given in one order only fills both cells.
+
+    `words` are what else is said of a pair when it is pointed at.
+    """
     table = require(rows, analysis, metric)
     pairs = {key: value for key, value in keyed(table, step, "language", "other_language").items() if None not in key}
     names = languages_of(table)
-    cells = [[_rounded(pairs.get((row, column), pairs.get((column, row)))) for column in names] for row in names]
+    cells = [[_rounded(_either(pairs, row, column, None)) for column in names] for row in names]
+    said = words and [[_either(words, row, column, "") for column in names] for row in names]
     label = metric.removesuffix("_mean").replace("_", " ")
     drawing = _square(len(names), colour_axis(*bounds, title=title or label, scale=scale))
     add_map(
         drawing, names, names, cells, point(table, step), names=("language", "other_language", label.replace(" ", "_")),
-        hover=f"%{{y}} and %{{x}}<br>{label} %{{z:.3f}}", numbers=len(names) <= NUMBERS_UP_TO,
+        hover=f"%{{y}} and %{{x}}<br>{label} %{{z:.3f}}", numbers=len(names) <= NUMBERS_UP_TO, words=said or None,
     )  # fmt: skip
     return drawing.finish()
 
@@ -135,6 +140,11 @@ def _layer_values(table: pa.Table) -> dict[tuple[int, int], float]:
     """Mean value by (layer, step)."""
     means = only(table, layer=...).group_by(["layer", "step"]).aggregate([("value", "mean")])
     return {(row["layer"], row["step"]): row["value_mean"] for row in means.to_pylist()}
+
+
+def _either(pairs: Mapping[Any, Any], one: str, two: str, absent: Any) -> Any:
+    """What is known of a pair, in this order or else in the other."""
+    return pairs.get((one, two), pairs.get((two, one), absent))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -45,7 +45,10 @@ def probe_profile(rows: pa.Table, step: int) -> go.Figure:
 
 
 def alignment_profile(rows: pa.Table, step: int, metric: str = "retrieval_accuracy") -> go.Figure:
-    """A measure of alignment of each layer at one step, with the range of the pairs, the first step and the null."""
+    """A measure of alignment of each layer at one step, with the range of the pairs, the first step and the null.
+
+    CKA's null is the 95th percentile of the mean over pairs.
+    """
     table = require(rows, "alignment", metric)
     measure = ALIGNED[metric]
     whole = only(table, language=None)
@@ -54,9 +57,6 @@ def alignment_profile(rows: pa.Table, step: int, metric: str = "retrieval_accura
     drawing = sketch(measure.title, LAYERS)
     pairs = only(table, language=..., other_language=...)
     _band(drawing, pairs, step, CATEGORICAL[0])
-    null = measure.null if isinstance(measure.null, str) else ""
-    shuffled = select(rows, "alignment", null) if null else table.slice(0, 0)
-    _band(drawing, only(shuffled, language=..., other_language=...), step, QUIET)
     if step != first:
         before = _by_first(keyed(whole, first, "layer"))
         _profile(drawing, f"step {first:,}", before, {"step": first}, QUIET, "dot", value=metric)
@@ -67,10 +67,11 @@ def alignment_profile(rows: pa.Table, step: int, metric: str = "retrieval_accura
         f"{end}_pair": [ends.get(layer, (None, None))[place] for layer in sorted(at)]
         for place, end in enumerate(("lowest", "highest"))
     }
-    level: dict[int, Any] = dict.fromkeys(at, measure.null)
-    if null:
-        level = _by_first(keyed(only(shuffled, language=None), step, "layer"))
-    _profile(drawing, measure.null_name, level, {**identity}, INK, "dash", value=metric)
+    name, null = measure.level(only(rows, step=step))
+    level: dict[int, Any] = dict.fromkeys(at, null)
+    if isinstance(null, str):
+        level = _by_first(keyed(select(rows, "alignment", null, language=None), step, "layer"))
+    _profile(drawing, name, level, {**identity}, INK, "dash", value=metric)
     drawing.traces[-1]["mode"] = "lines"
     return drawing.finish()
 

@@ -198,10 +198,11 @@ def add_map(
     hover: str,
     numbers: bool = False,
     tokens: Sequence[int | None] | None = None,
+    words: Sequence[Sequence[str]] | None = None,
 ) -> None:
     """A heat map on the figure's colour axis; `names` are those of row, column and value.
 
-    With `tokens` the columns are steps, at their place on the log-like axis.
+    With `tokens` the columns are steps, at their place on the log-like axis. `words` are said of each cell, last.
     """
     meta: dict[str, Any] = {"id": dict(identity), "map": names, "rows": list(rows), "columns": list(columns)}
     trace: dict[str, Any] = {
@@ -218,6 +219,8 @@ def add_map(
         meta |= {"steps": list(columns), "tokens": list(tokens)}
         trace["x"] = [position(step) for step in columns]
         trace["hovertext"] = [[where(*point) for point in zip(columns, tokens, strict=True)]] * len(rows)
+    if words is not None:
+        trace |= {"hovertext": [list(line) for line in words], "hovertemplate": f"{hover}%{{hovertext}}<extra></extra>"}
     if numbers:
         trace["texttemplate"] = "%{z:.2~r}"
     to.traces.append(trace)

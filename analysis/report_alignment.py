@@ -32,7 +32,7 @@ def alignment_section(runs: Runs) -> Section | None:
         f"Retrieval: share of sentences whose nearest sentence in the other language is their translation, both ways{sentences}. "
         "Cosine margin: how much nearer translations lie than other pairs of sentences. CKA: likeness of the two sets as a "
         "whole, 0 where they are unrelated. Sentences are means over tokens, centred in their language. Read the lines "
-        f"beside the dotted one: chance, no margin, or CKA of shuffled translations. Lines are means over {pairs}"
+        f"beside the dotted one: chance, no margin, or {_null(runs, ' (mean over layers)')}. Lines are means over {pairs}"
         f"{'; the band runs from the lowest pair to the highest (all layers), and is no confidence interval' if len(runs) == 1 else ''}.",
         {(TITLES[metric],): figures.alignment_curves(runs, metric) for metric in measures},
         "Measure", size="wide",
@@ -47,8 +47,8 @@ def alignment_section(runs: Runs) -> Section | None:
     found += panels(
         "From layer to layer",
         "Move the slider through training. The line is the mean over pairs of languages, its band runs from the lowest "
-        f"pair to the highest{sentences}; dotted: the first step measured; dashed: what there is to compare with. For CKA "
-        "that is the mean over permutations of the sentences, with the pairs' range as a band.",
+        f"pair to the highest{sentences}; dotted: the first step measured; dashed: what the mean is to be compared with, for CKA "
+        f"that is {_null(runs)}.",
         per_run(runs, partial(_by_measure, measures=measures), NAME, measures[0]), "Run", "Measure", "Step",
     )  # fmt: skip
     found += panels(
@@ -67,8 +67,9 @@ def alignment_section(runs: Runs) -> Section | None:
     found += panels(
         "Pair by pair",
         "Each cell is a pair of languages. For retrieval a row's sentences look for their translation in the column's "
-        f"language{sentences}; the other measures have no direction. Layers: the mean of all, or one of them."
-        f"{thinned_words(steps, 4 * len(measures))}",
+        f"language{sentences}; the other measures have no direction. Layers: the mean of all, or one of them. Point at a "
+        "pair's CKA for its p-value: the share of permutations of the sentences, these themselves counted, whose CKA is as "
+        f"high.{thinned_words(steps, 4 * len(measures))}",
         _matrices(runs, measures), "Run", "Measure", "Layers", "Step",
     )  # fmt: skip
     return section(
@@ -87,6 +88,16 @@ def _sizes(runs: Runs) -> tuple[str, str]:
     span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}" if counts else ""
     number = f"{len(pairs)} pair{'s' * (len(pairs) != 1)} of languages" if pairs else "pairs of languages"
     return (f" (n = {span} sentences in each pair, so chance is {_chance(counts)})" if counts else ""), number
+
+
+def _null(runs: Runs, mean: str = "") -> str:
+    """What CKA is compared with, in words."""
+    if not any(has(rows, NAME, "cka_null_high") for rows in runs.values()):
+        return f"CKA of shuffled translations{mean}"
+    return (
+        "the 95th percentile of the mean CKA over pairs when translations are shuffled, which one in twenty layers of "
+        f"unrelated languages would pass{mean}"
+    )
 
 
 def _chance(counts: set[int]) -> str:
@@ -159,11 +170,26 @@ def _matrices(runs: Runs, measures: Sequence[str]) -> Figures:
                 table = only(select(parts[step], NAME, metric), language=..., other_language=...)
                 if not table.num_rows:
                     continue
+                p = select(parts[step], NAME, "cka_p") if metric == "cka" else table.slice(0, 0)
                 for name, part in chosen.items():
                     drawn[run, TITLES[metric], name, step] = figures.language_matrix(
-                        only(table, layer=part), step, metric, (0.0, top), analysis=NAME, title=ALIGNED[metric].title
-                    )
+                        only(table, layer=part), step, metric, (0.0, top), analysis=NAME, title=ALIGNED[metric].title,
+                        words=_p_values(only(p, layer=part)),
+                    )  # fmt: skip
     return drawn
+
+
+def _p_values(table: pa.Table) -> dict[tuple[str, str], str]:
+    """What is said of each pair's p-values: the one of a layer, or how many of several are low."""
+    found: dict[tuple[str, str], list[float]] = {}
+    columns = ("language", "other_language", "value")
+    for one, two, value in zip(*(table[name].to_pylist() for name in columns), strict=True):
+        found.setdefault((one, two), []).append(value)
+    return {
+        pair: f"<br>p = {values[0]:.3g}" if len(values) == 1
+        else f"<br>p ≤ 0.05 in {sum(value <= 0.05 for value in values)} of {len(values)} layers"
+        for pair, values in found.items()
+    }  # fmt: skip
 
 
 def _with(parts: Mapping[int, pa.Table], metric: str) -> dict[int, pa.Table]:

@@ -31,8 +31,8 @@ def alignment(
             both = np.clip(1 / SENTENCES + 0.8 * known + rng.normal(0, 0.02, 2), 0, 1)
             values = {
                 "cosine_margin": 0.6 * known + rng.normal(0, 0.01), "cka": 0.7 * known + rng.normal(0, 0.02),
-                "cka_null": rng.normal(0, 0.01), "cka_p": 0.01 if known > 0.1 else float(rng.uniform(0.01, 1)),
-                "retrieval_chance": 1 / SENTENCES,
+                "cka_null": rng.normal(0, 0.01), "cka_null_high": 0.03 + rng.normal(0, 0.002),
+                "cka_p": 0.01 if known > 0.1 else float(rng.uniform(0.01, 1)), "retrieval_chance": 1 / SENTENCES,
             }  # fmt: skip
             pair = {"layer": layer, "language": one, "other_language": two}
             yield from ({**pair, "metric": metric, "value": float(value)} for metric, value in values.items())
@@ -43,6 +43,7 @@ def alignment(
             for metric, value in values.items():
                 measured.setdefault(metric, []).append(float(value))
         del measured["cka_p"]
+        measured["cka_null_high"] = [0.006 + float(rng.normal(0, 0.001))]
         yield from ({"layer": layer, "metric": m, "value": float(np.mean(v))} for m, v in measured.items())
 
 

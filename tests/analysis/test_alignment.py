@@ -14,6 +14,7 @@ from ..model.families import tiny_model
 from ..tokenizers_for_tests import sentences, word_tokenizer
 
 ORDERS = np.array([np.random.default_rng(i).permutation(40) for i in range(99)])
+ORDERS_20 = np.array([np.random.default_rng(i).permutation(20) for i in range(99)])
 
 
 def states(seed, count=40, width=120):
@@ -61,6 +62,41 @@ def test_unrelated_languages_are_at_chance():
     assert np.mean([f.cka_p for f in found]) == pytest.approx(0.5, abs=0.15)
 
 
+def null_by_loop(x, y, orders):
+    """CKA of each permutation, sorted."""
+    return sorted(debiased_cka(x, y[order], orders[:0])[0] for order in orders)
+
+
+@pytest.mark.parametrize("count", [1, 7, 19, 50, 99])
+def test_the_high_end_of_the_null_is_a_loops(count):
+    x, y = states(3), states(3) + states(4)
+    found = align(x, y, ORDERS[:count])
+    null = null_by_loop(x, y, ORDERS[:count])
+    below, part = divmod(0.95 * (count + 1), 1)
+    ranks = [min(int(below) + more, count) - 1 for more in (0, 1)]
+    assert found.cka_null_high == pytest.approx((1 - part) * null[ranks[0]] + part * null[ranks[1]], abs=1e-12)
+    assert found.cka_null == pytest.approx(np.mean(null), abs=1e-12)
+    assert found.cka_p == pytest.approx((1 + sum(value >= found.cka for value in null)) / (1 + count))
+
+
+def test_one_in_twenty_unrelated_pairs_is_above_the_null_and_related_ones_are():
+    found = [align(states(seed, 20, 30), states(seed + 5000, 20, 30), ORDERS_20) for seed in range(600)]
+    above = [f.cka > f.cka_null_high for f in found]
+    assert above == [f.cka_p <= 0.05 for f in found]
+    # 30 are expected, with a standard deviation of 5.3.
+    assert 14 <= sum(above) <= 46
+    for seed in range(20):
+        x = states(seed, 20, 30)
+        assert (related := align(x, x + states(seed + 5000, 20, 30), ORDERS_20)).cka > related.cka_null_high
+
+
+def test_without_permutations_there_is_no_null():
+    found = align(states(0), states(0), ORDERS[:0])
+    assert np.isnan(found.cka_null)
+    assert np.isnan(found.cka_null_high)
+    assert found.cka_p == 1
+
+
 def test_retrieval_is_a_loop():
     x, y = states(0, 12, 5), states(0, 12, 5) + states(1, 12, 5)
     a, b = x - x.mean(0), y - y.mean(0)
@@ -79,6 +115,7 @@ def test_states_that_do_not_vary():
     found = align(np.ones((6, 3)), states(0, 6, 3), ORDERS[:2, :6])
     assert np.isnan(found.cka)
     assert np.isnan(found.cka_p)
+    assert np.isnan(found.cka_null_high)
     assert found.forward == pytest.approx(1 / 6), "all tie"
     with pytest.raises(ValueError, match="give the same sentences of both, at least 4"):
         align(np.ones((3, 3)), np.ones((3, 3)), ORDERS)
@@ -119,6 +156,24 @@ def test_a_model_aligns_what_is_alike_and_nothing_else():
         assert value(found, "cka_p", layer, "xx", "yy") == 0.01
     means = [value(found, "cka", 1, *pair) for pair in (("xx", "yy"), ("xx", "zz"), ("yy", "zz"))]
     assert value(found, "cka", 1, None, None) == pytest.approx(np.mean(means))
+
+
+def test_the_null_of_the_mean_is_of_the_mean_over_pairs_permutation_by_permutation():
+    model, tokenizer = tiny_model("bloom"), word_tokenizer()
+    analysis = AlignmentAnalysis(world(), permutations=39)
+    found = analysis(model, tokenizer, 0)
+    for layer, pooled in analysis._layers(model, tokenizer):
+        nulls = []
+        for (one, two), shared in analysis.pairs.items():
+            x, y = (np.stack([pooled[name, key] for key in shared]).astype(np.float64) for name in (one, two))
+            x, y, orders = x - x.mean(0), y - y.mean(0), analysis._orders(one, two, len(shared))
+            nulls.append([debiased_cka(x, y[order], orders[:0])[0] for order in orders])
+            assert value(found, "cka_null_high", layer, one, two) == pytest.approx(sorted(nulls[-1])[37], abs=1e-9)
+        means = sorted(sum(values) / len(values) for values in zip(*nulls, strict=True))
+        whole = value(found, "cka_null_high", layer, None, None)
+        assert whole == pytest.approx(means[37], abs=1e-9)
+        assert whole < np.mean([sorted(null)[37] for null in nulls])
+        assert value(found, "cka", layer, None, None) > whole
 
 
 def test_numbers_depend_on_neither_batches_nor_memory_nor_other_languages():
