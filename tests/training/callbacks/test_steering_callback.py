@@ -150,7 +150,7 @@ def test_a_run_and_its_replay_steer_alike(tmp_path, run_config, run_cli, capsys)
     watching = [
         {
             "class_path": f"{package}.ExpertNeurons",
-            "init_args": {"schedule": schedule, "k": 10, "min_sentences": 4},
+            "init_args": {"schedule": schedule, "k": 10, "min_sentences": 4, "sites": ["ffn_act", "attn_out"]},
         },
         {"class_path": f"{package}.Steering", "init_args": {"schedule": schedule, "concepts": ["river"], **SMALL}},
     ]
@@ -162,6 +162,7 @@ def test_a_run_and_its_replay_steer_alike(tmp_path, run_config, run_cli, capsys)
         live, again = (read_findings(folder / "results", "steering", step) for folder in (run, tmp_path / "replay"))
         assert live.table.equals(again.table)
         assert live.texts == again.texts
+        assert live.settings["sites"] == again.settings["sites"] == ["attn_out", "ffn_act"]
 
     # The command for one model takes the run's experts, its store, and gives the same texts.
     capsys.readouterr()
