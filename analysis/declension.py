@@ -228,3 +228,47 @@ def marathi(form: str) -> Stems:
     if "क" <= form[-1] <= "ह":
         yield form + "ा", _MR_AFTER_OBLIQUE
         yield form + "ां", _MR_AFTER_OBLIQUE
+
+
+# Tamil. Cases and particles begin with a vowel (its sign, on the last consonant); k, c, t, p may double before the
+# next word. Particles stand on the bare form, cases on the oblique.
+_TA_DOUBLED = frozenset(["", *_words("க் ச் த் ப்")])
+_TA_PARTICLES = _words("ும் ே ாக")
+_TA_CASES_ON_GLIDE = (
+    *_joined(("ை",), _TA_DOUBLED),
+    *_words("ையும் ையே ில் ிலும் ிலே ிலிருந்து ிலுள்ள ின் ினை ினால் ால் ாலும் ுடன் ோடு ிடம் ிடமிருந்து ினுடைய ுடைய"),
+)
+_TA_DATIVE = (*_joined(("க்கு",), _TA_DOUBLED), *_words("க்கும் க்குள் க்காக"))
+_TA_CASES = (*_TA_CASES_ON_GLIDE, *_joined(("ு",), _TA_DATIVE), *_joined(("ிற்கு",), _TA_DOUBLED), "ிற்கும்")
+_TA_PLURAL = ("கள்", *_joined(("கள",), (*_TA_PARTICLES, *_TA_CASES)))
+_TA_OF_M = frozenset(_joined(("ம",), _TA_PARTICLES) + _joined(("த்த",), _TA_CASES) + _joined(("ங்",), _TA_PLURAL))
+_TA_ON_CONSONANT = frozenset([*_TA_PARTICLES, *_TA_CASES])
+_TA_BARE = _TA_DOUBLED.union(_TA_PLURAL)
+_TA_AFTER_Y = _TA_BARE.union(_TA_DATIVE)
+_TA_AFTER_FRONT = _TA_AFTER_Y.union(_joined(("ய",), (*_TA_PARTICLES, *_TA_CASES_ON_GLIDE)))
+_TA_AFTER_BACK = _TA_DOUBLED.union(
+    _joined(("வ",), (*_TA_PARTICLES, *_TA_CASES_ON_GLIDE)), _joined(("வு",), _TA_DATIVE), _joined(("க்",), _TA_PLURAL)
+)
+_TA_SHORT = re.compile(r"(.* )?([அஇஉஎஒ]|[க-ஹ][ிுெொ]?)[ணனலளய]்")
+
+
+def tamil(form: str) -> Stems:
+    """Number, case and particles; -am has -att- and -angal, a final -u gives way, -du and -ru double in the oblique."""
+    last, before = form[-1], form[-2:-1]
+    if last == "்" and before == "ம" and "க" <= form[-3:-2] <= "ஹ":
+        yield form, _TA_DOUBLED
+        yield form[:-2], _TA_OF_M
+    elif last == "்":
+        yield form, _TA_AFTER_Y if before == "ய" else _TA_BARE
+        yield form + before if _TA_SHORT.fullmatch(form) else form[:-1], _TA_ON_CONSONANT
+    elif last == "ு" and before in "டற" and form[-3:-2] != "்":
+        yield form, _TA_BARE
+        yield form[:-1], frozenset(_TA_PARTICLES)
+        yield f"{form[:-1]}்{before}", frozenset(_TA_CASES)
+    elif last == "ு":
+        yield form, _TA_BARE
+        yield form[:-1], _TA_ON_CONSONANT
+    elif last in "ிீைே":
+        yield form, _TA_AFTER_FRONT
+    else:
+        yield form, _TA_AFTER_BACK if last in "ூா" else _TA_DOUBLED

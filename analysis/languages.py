@@ -155,8 +155,6 @@ TELUGU_SUFFIXES = frozenset(
         "ల్లో ల్లోని ల్లోనే ల్లోకి ల్లోనూ ల్లోంచి ల్ని ్లో ్లోని ్లోనే ్లోకి ్లోనూ ్లోంచి ్ని"
     )
 ) | {""}
-# A consonant that doubles before the next word (k, c, t, p).
-TAMIL_SUFFIXES = frozenset({"", "க்", "ச்", "த்", "ப்"})
 INDONESIAN_SUFFIXES = frozenset({"", "nya", "ku", "mu", "lah", "kah", "pun", "nyalah", "nyapun"})
 
 _ARABIC = Language(
@@ -189,7 +187,7 @@ LANGUAGES: dict[str, Language] = {
     "id": Language("LATIN", suffixes=INDONESIAN_SUFFIXES),
     "pt": _LATIN,
     "sw": Language("LATIN", suffixes=frozenset({"", "ni"})),
-    "ta": Language("TAMIL", suffixes=TAMIL_SUFFIXES),
+    "ta": Language("TAMIL", declension=declension.tamil),
     "te": Language("TELUGU", suffixes=TELUGU_SUFFIXES),
     "ur": _URDU,
     "vi": _LATIN,
