@@ -30,6 +30,8 @@ MEASURES = {
 """What is measured of the texts, by how its metrics begin, and how its axis is called."""
 HATCHED = {"shape": "/", "fillmode": "overlay", "fgcolor": "#ffffff", "size": 7, "solidity": 0.3}
 """Of areas of languages beyond the eighth, whose colours repeat."""
+ASIDE = {"random": 0.012, "other_concept": -0.012}
+"""How far beside its k a control stands, as a share of the axis, where three whiskers would else lie on one line."""
 LOG_FROM = 10
 """Perplexities that differ by more than this factor stand on a log scale."""
 
@@ -78,7 +80,7 @@ class Steered:
         tokens: seen at each step.
         sources: languages whose experts were forced.
         concepts: those that were steered.
-        numbers: of experts that were tried besides the main one, ascending.
+        sweep: numbers of experts that were tried besides that of the controls, ascending.
     """
 
     rows: pa.Table
@@ -86,7 +88,7 @@ class Steered:
     tokens: Mapping[int, int | None]
     sources: Sequence[str]
     concepts: Sequence[str]
-    numbers: Sequence[int]
+    sweep: Sequence[int]
 
     @classmethod
     def of(cls, rows: pa.Table) -> "Steered":
@@ -118,6 +120,16 @@ class Steered:
     def steps(self, metric: str) -> list[int]:
         """Steps at which there is any value of a metric, ascending."""
         return sorted(step for name, step in self.cells if name == metric)
+
+    def k(self, step: int) -> int | None:
+        """Units forced outside the sweep, so in the controls; nothing where rows do not say it, or say several."""
+        numbers = {round(value) for *_, value in self.cells.get(("k", step), ())}
+        return numbers.pop() if len(numbers) == 1 else None
+
+    def numbers(self, step: int) -> list[int]:
+        """Numbers of experts that were forced at a step, ascending."""
+        k = self.k(step)
+        return sorted({*self.sweep, *([] if k is None else [k])})
 
     def estimate(
         self, measure: str, condition: str, step: int, source: str | None = None, concept: str | None = None
@@ -187,17 +199,25 @@ def condition_curves(
 def sweep_curve(
     steered: Steered, step: int, measure: str, source: str | None = None, concept: str | None = None
 ) -> go.Figure:
-    """A measure against the number of forced experts at one step, with the controls across."""
+    """A measure against the number of forced experts at one step: the controls at theirs, the unsteered model across.
+
+    Where rows do not say how many units the controls had, these lie across too.
+    """
     drawing = sketch(MEASURES[measure], "forced experts k", yaxis=_axis(measure))
     identity = {"step": step, "tokens": steered.tokens[step]}
-    numbers = steered.numbers
-    points = {k: steered.estimate(measure, f"steered_k{k}", step, source, concept) for k in numbers}
+    numbers, main = steered.numbers(step), steered.k(step)
+    names = {k: "steered" if k == main else f"steered_k{k}" for k in numbers}
+    points = {k: steered.estimate(measure, name, step, source, concept) for k, name in names.items()}
     shown = {k: estimate for k, estimate in points.items() if estimate is not None}
     for condition in ("unsteered", "random", "other_concept"):
         level = steered.estimate(measure, condition, step, source, concept)
-        if level is not None and shown:
+        if level is None or not shown:
+            continue
+        if condition == "unsteered" or main is None:
             _across(drawing, condition, dict.fromkeys(shown, level), identity, measure)
-    _across(drawing, "steered", shown, identity, measure)
+        else:
+            _points(drawing, condition, {main: level}, identity, measure, aside=ASIDE[condition] * _width(numbers))
+    _points(drawing, "steered", shown, identity, measure)
     drawing.layout["xaxis"] |= {
         "tickmode": "array", "tickvals": [position(k) for k in numbers], "ticktext": [f"{k:,}" for k in numbers],
     }  # fmt: skip
@@ -208,39 +228,57 @@ def _axis(measure: str) -> Mapping[str, Any]:
     return {} if measure == "perplexity" else {"range": [0, 1.02], "tickformat": PERCENT}
 
 
+def _width(numbers: Sequence[int]) -> float:
+    return position(numbers[-1]) - position(numbers[0])
+
+
 def _across(to: Any, condition: str, points: Mapping[int, Estimate], identity: Mapping[str, Any], measure: str) -> None:
-    """A condition against k, with whiskers where it was tried and a band where it is a level to compare with."""
+    """A condition as a level to compare with, with its interval as a band."""
+    trace = _trace(condition, points, identity, measure)
+    trace |= {"mode": "lines", "hovertemplate": "<b>%{fullData.name}</b><br>%{y:.3f}<extra></extra>"}
+    bounds = trace["meta"].get("extra")
+    if bounds:
+        low, high = bounds.values()
+        to.traces += _level_band(trace["x"], low, high, COLOURS[condition], CONDITIONS[condition])
+    to.traces.append(trace)
+
+
+def _points(
+    to: Any, condition: str, points: Mapping[int, Estimate], identity: Mapping[str, Any], measure: str, aside: float = 0
+) -> None:
+    """A condition at the numbers of units that it was run with, with whiskers; `aside` keeps them off each other."""
+    trace = _trace(condition, points, identity, measure)
+    trace["x"] = [x + aside for x in trace["x"]]
+    if trace["meta"].get("extra"):
+        trace["error_y"] = {
+            "type": "data", "symmetric": False, "thickness": 1.4, "width": 4,
+            "array": [points[k].high - points[k].value for k in points],  # type: ignore[operator]
+            "arrayminus": [points[k].value - points[k].low for k in points],  # type: ignore[operator]
+        }  # fmt: skip
+    to.traces.append(trace)
+
+
+def _trace(condition: str, points: Mapping[int, Estimate], identity: Mapping[str, Any], measure: str) -> dict[str, Any]:
     steered = condition == "steered"
-    name, color = CONDITIONS[condition], COLOURS[condition]
-    numbers = list(points)
-    x = [position(k) for k in numbers]
-    bounds = [(points[k].low, points[k].high) for k in numbers]
-    known = bool(bounds) and all(low is not None for low, _ in bounds)
-    low, high = ([bound[end] for bound in bounds] for end in (0, 1))
-    to.traces += list(_level_band(x, low, high, color, name)) if known and not steered else []
-    trace: dict[str, Any] = {
+    name, color, numbers = CONDITIONS[condition], COLOURS[condition], list(points)
+    bounds = {f"{measure}_{end}": [getattr(points[k], end) for k in numbers] for end in ("low", "high")}
+    known = bool(numbers) and None not in (value for values in bounds.values() for value in values)
+    return {
         "type": "scatter",
-        "x": x,
+        "x": [position(k) for k in numbers],
         "y": [points[k].value for k in numbers],
         "name": name,
         "legendgroup": name,
-        "mode": "lines+markers" if steered else "lines",
+        "mode": "lines+markers" if steered else "markers",
         "line": {"color": color, "dash": "solid" if steered else "dash", "width": 2.6 if steered else 1.6},
-        "marker": {"color": color, "size": 7},
+        "marker": {"color": color, "size": 7 if steered else 9, "symbol": "circle" if steered else "diamond"},
         "text": [f"k = {k:,}" for k in numbers],
-        "hovertemplate": f"<b>%{{fullData.name}}</b>{'<br>%{text}' if steered else ''}<br>%{{y:.3f}}<extra></extra>",
+        "hovertemplate": "<b>%{fullData.name}</b><br>%{text}<br>%{y:.3f}<extra></extra>",
         "meta": {
             "id": {**identity, "condition": name}, "x": "k", "at": numbers, "value": measure,
-            **({"extra": {f"{measure}_low": low, f"{measure}_high": high}} if known else {}),
+            **({"extra": bounds} if known else {}),
         },
     }  # fmt: skip
-    if known and steered:
-        trace["error_y"] = {
-            "type": "data", "symmetric": False, "thickness": 1.4, "width": 4,
-            "array": [points[k].high - points[k].value for k in numbers],  # type: ignore[operator]
-            "arrayminus": [points[k].value - points[k].low for k in numbers],  # type: ignore[operator]
-        }  # fmt: skip
-    to.traces.append(trace)
 
 
 def _level_band(

@@ -64,8 +64,8 @@ def steering_section(runs: Runs) -> Section | None:
     ):
         found += panels(
             title,
-            f"{reading}, when the k best experts are forced; at k = 0 nothing is. Controls lie across: they were run at one "
-            f"number of units, that of the figures over training. {_size(indexed.values())} {INTERVALS}{_slider(indexed.values())}",
+            f"{reading}, when the k best experts are forced; at k = 0 nothing is. {_controls(indexed.values())} "
+            f"{_size(indexed.values())} {INTERVALS}{_slider(indexed.values())}",
             _of_runs(indexed, _sweeps, measure),
             "Run", "Experts of", "Step",
         )  # fmt: skip
@@ -107,6 +107,18 @@ def _size(runs: Iterable[Steered]) -> str:
     return " ".join(dict.fromkeys(found))
 
 
+def _controls(runs: Iterable[Steered]) -> str:
+    """Where the controls stand in a sweep."""
+    numbers = {steered.k(step) for steered in runs for step in steered.steps("share_steered")}
+    if None in numbers or not numbers:
+        return "Controls lie across: they were run at one number of units, that of the figures over training."
+    said = " or ".join(f"{k:,}" for k in sorted(k for k in numbers if k is not None))
+    return (
+        f"Random units and another concept's experts stand where they were run, at k = {said}, as in the figures over "
+        "training; the unsteered model lies across."
+    )
+
+
 def _slider(runs: Iterable[Steered]) -> str:
     counts = [(len(steered.steps("share_steered")), len(list(_choices(steered))[:MOST_CHOICES])) for steered in runs]
     return max((thinned_words(*count) for count in counts), default="", key=len)
@@ -139,7 +151,7 @@ def _conditions(steered: Steered, measure: str, steps: Sequence[int]) -> Figures
 
 
 def _sweeps(steered: Steered, measure: str, steps: Sequence[int]) -> Figures:
-    if len(steered.numbers) < 2:
+    if not steered.sweep or len({k for step in steps for k in steered.numbers(step)}) < 2:
         return {}
     choices = list(_choices(steered))[:MOST_CHOICES]
     return {

@@ -256,6 +256,8 @@ class SteeringAnalysis:
             if concept in self.words.concepts:
                 rows += presence_rows(unsteered, UNSTEERED, languages, concept)
         for concept, language in pairs:
+            forced = len(steered[concept, language].forcings[0].units)
+            rows.append({"metric": "k", "value": float(forced), "concept": concept, "language": language})
             conditions = {STEERED: steered[concept, language], RANDOM: random[concept, language]}
             if (concept, language) in others:
                 conditions["other_concept"] = steered[others[concept, language], language]

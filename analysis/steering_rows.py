@@ -12,7 +12,7 @@ texts without a visible character, and of texts fewer than half of whose token p
 condition count as independent draws, which for random units they are only given the draws of units. `perplexity_*`: of
 all texts' tokens together under the unsteered model; `distinct2_*`: distinct pairs of tokens among all of them;
 `texts_*`: their number. `share_*_mean` (language, other_language), `presence_*_mean` and `perplexity_*_mean`
-(language): plain means over concepts.
+(language): plain means over concepts. `k`: units forced in texts steered, of random units and of another concept.
 """
 
 import math

@@ -15,6 +15,8 @@ from babelscope.analysis.steering_rows import Text, condition_rows, mean_rows, p
 SENTENCES = 100
 SEEDS = 25
 SWEEP = (0, 10, 50, 200)
+MAIN = 100
+"""Units forced outside the sweep."""
 ARABIC = "كتب الولد رسالة"
 
 
@@ -73,6 +75,7 @@ def steering(
         found += presence_rows(plain, "unsteered", languages, concept)
     for concept in concepts:
         for language in languages[:2]:
+            found.append({"metric": "k", "value": float(MAIN), "concept": concept, "language": language})
             conditions = {"steered": 1.0, "random": 0.05, "other_concept": 0.1}
             conditions |= {f"steered_k{k}": min(1.0, k / 60) for k in sweep}
             for name, strength in conditions.items():
@@ -80,7 +83,7 @@ def steering(
                 found += condition_rows(made, name, languages, concept, language)
                 found += presence_rows(made, name, languages, concept, language)
                 if name in ("steered", "random"):
-                    records += _records(made, name, concept, language, 50)
+                    records += _records(made, name, concept, language, MAIN)
     return [*rows, *found, *mean_rows(found)], records
 
 

@@ -11,7 +11,7 @@ from babelscope.analysis.report_panels import panel_data
 from babelscope.analysis.report_steering import sample_texts, steering_section
 from babelscope.analysis.steering_rows import wilson_interval
 
-from tests.synthetic_analyses import SEEDS, SWEEP, steering
+from tests.synthetic_analyses import MAIN, SEEDS, SWEEP, steering
 from tests.synthetic_run import SIXTEEN
 
 LANGUAGES = ("aa", "bb", "cc")
@@ -114,31 +114,56 @@ def test_perplexity_stands_on_a_log_scale_where_it_must(rows):
     assert condition_curves(Steered.of(far), "perplexity").layout.yaxis.type == "log"
 
 
-def test_a_sweep_is_drawn_against_k_with_controls_across(rows, panels):
+def cells(rows, metric, step=8):
+    return [
+        Cell(concept, value(rows, metric, step, concept=concept, language=source, other_language=None), SEEDS)
+        for concept in CONCEPTS for source in ("aa", "bb")
+    ]  # fmt: skip
+
+
+def test_a_sweep_is_drawn_against_k_with_the_controls_at_theirs(rows, panels):
     panel = panels["The concept against the number of experts"]
     assert panel.names == ("Experts of", "Step")
     figure = panel.figures["all", 8]
     steered = line(figure, "steered")
-    assert steered.meta["at"] == list(SWEEP)
-    assert list(steered.x) == [position(k) for k in SWEEP]
-    for place, k in enumerate(SWEEP):
-        cells = [
-            Cell(concept, value(rows, f"presence_steered_k{k}", 8, concept=concept, language=source, other_language=None))
-            for concept in CONCEPTS for source in ("aa", "bb")
-        ]  # fmt: skip
-        expected = mean_over_concepts(cells)
+    numbers = sorted([*SWEEP, MAIN])
+    assert steered.meta["at"] == numbers
+    assert list(steered.x) == [position(k) for k in numbers]
+    for place, k in enumerate(numbers):
+        expected = mean_over_concepts(cells(rows, "presence_steered" if k == MAIN else f"presence_steered_k{k}"))
         assert steered.y[place] == pytest.approx(expected.value)
         assert steered.error_y.array[place] == pytest.approx(expected.high - expected.value)
         assert steered.error_y.arrayminus[place] == pytest.approx(expected.value - expected.low)
-    main = line(condition_curves(Steered.of(rows), "presence"), "random units")
-    assert set(line(figure, "random units").y) == {main.y[1]}
-    assert {"unsteered", "another concept's experts"} <= {trace.name for trace in figure.data}
-    assert list(figure.layout.xaxis.ticktext) == ["0", "10", "50", "200"]
+    for name, condition in CONDITIONS.items():
+        if name != "steered":
+            point = line(figure, name)
+            expected = mean_over_concepts(cells(rows, f"presence_{condition}"))
+            assert point.meta["at"] == [MAIN]
+            assert point.x[0] == pytest.approx(position(MAIN), abs=0.1)
+            assert list(point.y) == pytest.approx([expected.value])
+            assert point.error_y.array[0] == pytest.approx(expected.high - expected.value)
+    assert line(figure, "unsteered").meta["at"] == numbers
+    assert len({*line(figure, "unsteered").y}) == 1
+    assert list(figure.layout.xaxis.ticktext) == ["0", "10", "50", "100", "200"]
+    assert "at k = 100, as in the figures over training" in panel.how_to_read
     by_language = sweep_curve(Steered.of(rows), 8, "share", source="aa")
     assert line(by_language, "steered").y[-1] > line(by_language, "unsteered").y[-1]
 
 
-@pytest.mark.parametrize("sweep", [(), (50,)])
+def test_controls_of_an_unknown_number_of_units_lie_across(rows):
+    older = rows.filter(pa.compute.not_equal(rows["metric"], "k"))
+    (panel,) = [
+        panel for panel in steering_section({"run": older}).panels if panel.title.startswith("The concept against")
+    ]
+    assert "Controls lie across" in panel.how_to_read
+    figure = panel.figures["all", 8]
+    main = line(condition_curves(Steered.of(rows), "presence"), "random units")
+    assert line(figure, "random units").meta["at"] == list(SWEEP)
+    assert set(line(figure, "random units").y) == {main.y[1]}
+    assert line(figure, "steered").meta["at"] == list(SWEEP)
+
+
+@pytest.mark.parametrize("sweep", [(), (MAIN,)])
 def test_without_several_k_there_is_no_such_figure(sweep):
     titles = [panel.title for panel in steering_section({"run": findings(8, sweep).table}).panels]
     assert "Is the concept there?" in titles

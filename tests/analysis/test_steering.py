@@ -82,6 +82,7 @@ def test_planted_experts_bring_their_word_and_its_language(found, concept, langu
     assert rows["presence_unsteered", concept, None, language] < 0.5
     assert rows["presence_other_concept", concept, language, language] < 0.2
     assert rows["share_other_concept", concept, language, language] == 1
+    assert rows["k", concept, language, None] == 3
     # One expert does it all; without any the model is itself.
     assert rows["presence_steered_k1", concept, language, None] == 1
     assert rows["presence_steered_k0", concept, language, None] == rows["presence_unsteered", concept, None, None]
