@@ -272,3 +272,20 @@ def tamil(form: str) -> Stems:
         yield form, _TA_AFTER_FRONT
     else:
         yield form, _TA_AFTER_BACK if last in "ூா" else _TA_DOUBLED
+
+
+_TE_ENDINGS = frozenset(
+    _words(
+        "ను ని కు కి కే తో లో లోని లోనే లోకి లోంచి నుండి నుంచి పై న గా దే నే లు లును లను ల లకు లతో లలో లలోని లపై లూ లే "
+        "నూ కూ కీ తోనే తోనూ లోనూ లోపల పైన పైకి మీద మీది లా లాంటి లకి లకే లకూ లనూ లతోనే లలోనే లలోకి లలోనూ లలా లపైన లుగా "
+        "ల్లో ల్లోని ల్లోనే ల్లోకి ల్లోనూ ల్లోంచి ల్ని ్లో ్లోని ్లోనే ్లోకి ్లోనూ ్లోంచి ్ని"
+    )
+) | {""}
+_TE_FOR_M = frozenset([*_words("ాన్ని ాన్నీ ానికి ానికీ ానికే ాలు ాలూ ాలను ాలనూ ాలన్నీ"), *_joined(("ాల",), _TE_ENDINGS)])
+
+
+def telugu(form: str) -> Stems:
+    """Case, plural, particles and postpositions written together; a final -am gives way to -āni- and -āl-."""
+    yield form, _TE_ENDINGS
+    if form[-1] == "ం" and "క" <= form[-2:-1] <= "హ":
+        yield form[:-1], _TE_FOR_M

@@ -148,13 +148,6 @@ BENGALI_SUFFIXES = frozenset(
         "রাও রাই েরাও েরাই দেরই েদেরও েদেরকে"
     )
 ) | {""}
-TELUGU_SUFFIXES = frozenset(
-    _words(
-        "ను ని కు కి కే తో లో లోని లోనే లోకి లోంచి నుండి నుంచి పై న గా దే నే లు లును లను ల లకు లతో లలో లలోని లపై లూ లే "
-        "నూ కూ కీ తోనే తోనూ లోనూ లోపల పైన పైకి మీద మీది లా లాంటి లకి లకే లకూ లనూ లతోనే లలోనే లలోకి లలోనూ లలా లపైన లుగా "
-        "ల్లో ల్లోని ల్లోనే ల్లోకి ల్లోనూ ల్లోంచి ల్ని ్లో ్లోని ్లోనే ్లోకి ్లోనూ ్లోంచి ్ని"
-    )
-) | {""}
 INDONESIAN_SUFFIXES = frozenset({"", "nya", "ku", "mu", "lah", "kah", "pun", "nyalah", "nyapun"})
 
 _ARABIC = Language(
@@ -188,7 +181,7 @@ LANGUAGES: dict[str, Language] = {
     "pt": _LATIN,
     "sw": Language("LATIN", suffixes=frozenset({"", "ni"})),
     "ta": Language("TAMIL", declension=declension.tamil),
-    "te": Language("TELUGU", suffixes=TELUGU_SUFFIXES),
+    "te": Language("TELUGU", declension=declension.telugu),
     "ur": _URDU,
     "vi": _LATIN,
     "zh": Language("CJK", spaced=False),
