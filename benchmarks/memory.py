@@ -86,7 +86,7 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
 
     expertise.iter_unit_responses = counted
     loaded = resident()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     found = analysis(model.eval(), tokenizer(), 0)
     digest = hashlib.sha256(b"".join(found.arrays[name].tobytes() for name in sorted(found.arrays))).hexdigest()[:12]
     answer.send(
@@ -98,6 +98,7 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
             "loaded_gb": loaded / 1e9,
             "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
             "seconds": time.perf_counter() - began,
+            "cpu_seconds": time.process_time() - worked,
             "found": digest,
             "passes": passes / options.languages,
         }
@@ -129,7 +130,7 @@ def main() -> None:
         extra = row["peak_gb"] - row["loaded_gb"]
         print(
             f"memory_gb {memory_gb:5.2f}: peak {row['peak_gb']:.2f} GB = loaded {row['loaded_gb']:.2f} + {extra:.2f} "
-            f"({extra / memory_gb:.2f} x the setting); {row['passes']:.0f} passes, {row['seconds']:.1f} s; "
+            f"({extra / memory_gb:.2f} x the setting); {row['passes']:.0f} passes, {row['seconds']:.0f} s, {row['cpu_seconds']:.0f} s of CPU; "
             f"{'same results' if row['found'] == results[0]['found'] else 'OTHER RESULTS'}"
         )
     row = results[0]
