@@ -19,8 +19,6 @@ from .word_forms import Hit, Matcher, Pattern, WordCharacters, concepts_of, reso
 
 # Words remembered at a time, some hundred bytes each: a stream of any length fits.
 MEMORY = 400_000
-# Words of fewer letters stand in too many sentences to tell that a form of several words is there.
-FREQUENT = 5
 LINE = "\n"
 
 
@@ -57,7 +55,7 @@ class Scanner:
     def __init__(self, matcher: Matcher) -> None:
         self._matcher, self._facts = matcher, matcher.language
         self._foreign = re.compile(f"[^\\W\\d_{SCRIPTS[self._facts.script]}]|\ufffd")
-        self._anchors = Anchors(matcher.phrases)
+        self._anchors: Anchors | None = None
         self._telling: dict[str, Seen] = {}
         self._silent: set[str] = set()
         self._kinds: dict[tuple[object, ...], Seen] = {}
@@ -73,6 +71,9 @@ class Scanner:
 
     def _by_words(self, sentences: Sequence[str]) -> dict[int, Seen]:
         silent, telling, unions = self._silent, self._telling, self._unions
+        if self._anchors is None:
+            # What the first sentences are like decides how fast it goes, not what is found.
+            self._anchors = Anchors(self._matcher.phrases, Counter(self._facts.fold(" ".join(sentences)).split(" ")))
         rest = [word for word in f" {LINE} ".join(sentences).split(" ") if word not in silent]
         words = set(rest)
         words.discard(LINE)
@@ -80,7 +81,7 @@ class Scanner:
             for table in (silent, telling, unions, self._kinds):
                 table.clear()
         if fresh := words.difference(telling):
-            self._learn(fresh)
+            self._learn(fresh, self._anchors)
         found: dict[int, Seen] = {}
         index = 0
         for word in rest:
@@ -99,13 +100,13 @@ class Scanner:
         for index, text in zip(phrased, folded, strict=bool(phrased)):
             seen = found[index]
             if any(phrase in text for phrase in seen.parts_of):
-                shown, unsure = concepts_of(self._matcher.find(sentences[index]))
+                shown, unsure = concepts_of(resolve(list(self._matcher.hits(text))))
                 found[index] = seen = Seen(shown, unsure, foreign=seen.foreign)
             if not (seen.shown or seen.unsure or seen.foreign):
                 del found[index]
         return found
 
-    def _learn(self, fresh: set[str]) -> None:
+    def _learn(self, fresh: set[str], anchors: "Anchors") -> None:
         """Look words up that have not been seen before, or not of late."""
         words = list(fresh)
         text = LINE.join(words)
@@ -113,7 +114,7 @@ class Scanner:
         saying = self._saying(text, folded)
         starts = _starts(folded)
         parts_of: dict[int, set[str]] = defaultdict(set)
-        for place, phrase in self._anchors.find(folded):
+        for place, phrase in anchors.find(folded):
             parts_of[bisect_right(starts, place) - 1].add(phrase)
         for index, phrases in parts_of.items():
             saying[index] = saying.get(index, NOTHING) | Seen(parts_of=tuple(sorted(phrases)))
@@ -144,16 +145,14 @@ class Scanner:
 
 
 class Anchors:
-    """Finds, among single words, those that a form of several words may have: of each form its most telling one."""
+    """Finds, among single words, those that a form of several words may have: of each form the rarest in `frequency`."""
 
-    def __init__(self, phrases: Mapping[str, Iterable[Pattern]]) -> None:
+    def __init__(self, phrases: Mapping[str, Iterable[Pattern]], frequency: Counter[str]) -> None:
         self._is_word = WordCharacters()
         anchored: dict[str, list[tuple[str, str, tuple[Pattern, ...]]]] = defaultdict(list)
-        shared = Counter(word for phrase in phrases for word in phrase.split(" "))
         for phrase, patterns in phrases.items():
             words = phrase.split(" ")
-            order = [(-min(len(word), FREQUENT), shared[word], -len(word), place) for place, word in enumerate(words)]
-            place = min(order)[-1]
+            place = min(range(len(words)), key=lambda number: (frequency[words[number]], -len(words[number])))
             role = "first" if place == 0 else "last" if place == len(words) - 1 else "middle"
             anchored[words[place]].append((phrase, role, tuple(patterns)))
         self._automaton = ahocorasick.Automaton()
