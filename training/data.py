@@ -28,7 +28,7 @@ class TokenBlocks(L.LightningDataModule):
         micro_batch_size: Sequences of one forward pass on one device. How many are accumulated follows.
         alpha: Languages are drawn in proportion to their number of blocks to this power, 0 to 1.
         weights: Weights of the languages in place of alpha; 0 leaves one out.
-        seed: The order of the data follows from it.
+        seed: The order of the data follows from it; by default the run's, `seed_everything`, and 0 where there is none.
         num_workers: Processes that load data beside each training process; 0 is fast enough for most.
         validation_blocks: At most so many validation blocks of each language.
     """
@@ -40,7 +40,7 @@ class TokenBlocks(L.LightningDataModule):
         micro_batch_size: int = 32,
         alpha: float = 0.3,
         weights: dict[str, float] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
         validation_blocks: int = 64,
     ) -> None:
@@ -50,7 +50,7 @@ class TokenBlocks(L.LightningDataModule):
         self.micro_batch_size = micro_batch_size
         self.alpha = alpha
         self.weights = weights
-        self.seed = seed
+        self.seed = seed or 0
         self.num_workers = num_workers
         self.validation_blocks = validation_blocks
         self._blocks: dict[str, dict[str, Blocks]] = {}

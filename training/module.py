@@ -24,7 +24,7 @@ class Pretraining(pl.LightningModule):
         self,
         preset: str = "xglm-257m",
         overrides: dict[str, Any] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.1,
         betas: tuple[float, float] = (0.9, 0.95),
@@ -42,7 +42,7 @@ class Pretraining(pl.LightningModule):
         Args:
             preset: name of the model configuration (babelscope.model.PRESETS).
             overrides: single fields of XGLMConfig that differ from the preset.
-            seed: seed of the initial weights.
+            seed: seed of the initial weights; by default the run's, `seed_everything`, and 0 where there is none.
             learning_rate: peak learning rate of AdamW.
             weight_decay: decay of matrices and embeddings; norms and biases have none.
             betas: AdamW's averaging factors.
@@ -71,7 +71,7 @@ class Pretraining(pl.LightningModule):
             return
         settings = self.hparams
         config = preset(settings["preset"], **(settings["overrides"] or {}))
-        self.model = build_model(config, settings["seed"], settings["attention"])
+        self.model = build_model(config, settings["seed"] or 0, settings["attention"])
         if settings["recompute_activations"]:
             self.model.activation_checkpointing_enable()
         # Not registered as a submodule: the compiled decoder shares the model's parameters.

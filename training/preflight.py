@@ -101,7 +101,7 @@ def _model_and_data(model: Mapping[str, Any], data: Mapping[str, Any], world_siz
         }
         if 0 <= data["alpha"] <= 1:
             try:
-                Mixture(sizes, seed=data["seed"], alpha=data["alpha"], weights=data.get("weights"))
+                Mixture(sizes, seed=data["seed"] or 0, alpha=data["alpha"], weights=data.get("weights"))
             except ValueError as error:
                 yield f"data: {error}"
         if config is not None and store.block_length > config.max_position_embeddings:

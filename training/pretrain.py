@@ -63,11 +63,19 @@ class PretrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Check everything, settle what to resume from, and fill in what follows from the run's folder."""
+        self._one_seed()
         config = self.config.as_dict()
         raise_if(problems_of(config, config["resume"], _known_world_size(config["trainer"])))
         run = RunFolder(Path(self.config.run))
         self.resume_from = _state_to_resume(run, _comparable(config)) if self.config.resume else None
         self.config.trainer.default_root_dir = str(run.path)
+
+    def _one_seed(self) -> None:
+        """Initial weights, order of the data and dropout follow from one seed, unless the first two have their own."""
+        seed = self.config.seed_everything
+        for part in (self.config.model, self.config.data):
+            if part.seed is None:
+                part.seed = 0 if isinstance(seed, bool) else seed
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """A trainer with the run's loggers, unless the configuration names others."""

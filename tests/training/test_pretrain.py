@@ -95,7 +95,22 @@ def test_watching_changes_nothing(whole_run, tmp_path, run_config, run_cli):
 
 def test_the_comparison_could_fail(whole_run, tmp_path, run_config, run_cli):
     assert run_cli("pretrain", run_config(tmp_path / "run", callbacks=False, seed_everything=1)) == 0
-    assert losses(tmp_path / "run") != losses(whole_run), "dropout draws from the global seed"
+    assert losses(tmp_path / "run") != losses(whole_run)
+
+
+def test_one_seed_decides_weights_and_data_unless_they_have_their_own(tmp_path, run_config, run_cli):
+    def trained(name, **settings):
+        config = run_config(tmp_path / name, callbacks=False, trainer__max_steps=2, **settings)
+        config["model"]["overrides"].update(dropout=0.0, attention_dropout=0.0)
+        assert run_cli("pretrain", config) == 0
+        return losses(tmp_path / name)
+
+    first = trained("first")
+    both = trained("both", seed_everything=1)
+    assert trained("weights", seed_everything=1, data__seed=0) not in (first, both)
+    assert trained("data", seed_everything=1, model__seed=0) not in (first, both)
+    assert trained("neither", seed_everything=1, model__seed=0, data__seed=0) == first
+    assert yaml.safe_load(RunFolder(tmp_path / "both").config.read_text())["model"]["seed"] == 1
 
 
 def test_accumulation_does_not_change_which_data_a_step_sees(whole_run, tmp_path, run_config, run_cli):
