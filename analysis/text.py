@@ -27,11 +27,13 @@ def load_text(path: str | Path) -> dict[str, list[str]]:
     path = Path(path)
     if str(path) == SHIPPED_SENTENCES:
         sentences: dict[str, set[str]] = defaultdict(set)
-        for row in ConceptSet.load(SHIPPED_SENTENCES).rows():
-            sentences[row.language].add(row.text)
+        for labelled in ConceptSet.load(SHIPPED_SENTENCES).rows():
+            sentences[labelled.language].add(labelled.text)
         return {language: sorted(texts, key=text_key) for language, texts in sentences.items()}
     if not path.exists():
-        raise ValueError(f"text: {path} does not exist; give a store, a folder of <language>.txt, a table, or 'shipped'")
+        raise ValueError(
+            f"text: {path} does not exist; give a store, a folder of <language>.txt, a table, or 'shipped'"
+        )
     if path.is_file():
         texts = defaultdict(list)
         for row in read_table(path, ("language", "text")):
