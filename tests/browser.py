@@ -41,10 +41,12 @@ class Browser:
                 "profile.default_content_setting_values.automatic_downloads": 1,
             },
         }
+        options["perfLoggingPrefs"] = {"enableNetwork": True, "enablePage": False}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{answer['sessionId']}"
         self.downloads = folder / "downloads"
+        self.address = ""
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -57,6 +59,7 @@ class Browser:
 
     def open(self, url: str) -> None:
         self._call("POST", f"{self._session}/url", {"url": url})
+        self.address = url
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self._call("POST", f"{self._session}/execute/sync", {"script": script, "args": list(arguments)})

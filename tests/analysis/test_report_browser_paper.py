@@ -1,0 +1,63 @@
+"""The whole page in a real browser, on paper and on a phone: every figure drawn, within its width, names still text."""
+
+import pytest
+
+from tests.browser import missing_browser
+from tests.report_in_browser import FIGURES, count, empty, opened, titles
+
+pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is a browser")
+
+
+@pytest.fixture(scope="module")
+def paper(window, mixed_page):
+    """The page as it is laid out for a printer."""
+    with opened(window, mixed_page) as browser:
+        browser.run("dispatchEvent(new Event('beforeprint'));")
+        yield browser
+        browser.address = ""
+
+
+def test_paper_gets_every_figure(paper):
+    assert count(paper) == len(titles(paper)) == FIGURES
+    assert empty(paper) == []
+    widths = paper.run(
+        "return [...document.querySelectorAll('svg.main-svg')].map(one => one.getBoundingClientRect().right);"
+    )
+    assert max(widths) <= 680
+
+
+def test_names_from_the_run_stay_text(paper):
+    assert paper.run("return document.querySelectorAll('img, figure b, .mind b, .js-plotly-plot a').length;") == 0
+    shown = paper.run("return [...document.querySelectorAll('figure.panel .ytick text')].map(one => one.textContent);")
+    assert any(text.startswith("</script><b>") for text in shown)
+    assert "مرحبا" in shown
+
+
+def test_every_control_has_a_name(paper):
+    nameless = paper.run("""
+        return [...document.querySelectorAll('button, input, select, summary')].filter(one =>
+          !one.textContent.trim() && !one.getAttribute('aria-label') && !(one.labels && one.labels.length)).length;
+    """)
+    assert nameless == 0
+
+
+def test_a_phone_needs_no_sideways_scrolling(paper):
+    paper.size(390, 844, mobile=True)
+    try:
+        paper.run("dispatchEvent(new Event('afterprint'));")
+        paper.until("""
+            return [...document.querySelectorAll('.plot')].every(plot => {
+              const svg = plot.querySelector('svg.main-svg');
+              return Math.abs(svg.getBoundingClientRect().width - plot.clientWidth) <= 1;
+            });
+        """)
+        assert paper.run("return document.documentElement.scrollWidth;") == 390
+        too_wide = paper.run("""
+            return [...document.querySelectorAll('header *, .bar *, main *')].filter(one =>
+              one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('svg, .table-scroll, pre'))
+              .map(one => one.outerHTML.slice(0, 80));
+        """)
+        assert too_wide == []
+    finally:
+        # Others load the page again, at their size.
+        paper.address = ""
