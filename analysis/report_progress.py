@@ -1,7 +1,6 @@
 """How far a run or a sweep has come, for a report that is made before it is done."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,50 +30,18 @@ def progress_of(folder: Path, rows: pa.Table, config: Any) -> str:
 
 def _of_sweep(folder: Path, sweep: Mapping[str, Any]) -> str:
     names = sorted(sweep["analyses"])
-    done = {name: set(result_steps(folder / "results", name)) for name in names}
-    planned = _planned(folder, sweep)
-    begun = set.union(*done.values())
+    planned = set(sweep["steps"])
+    done = {name: planned.intersection(result_steps(folder / "results", name)) for name in names}
     whole = set.intersection(*done.values())
-    if planned is not None:
-        begun, whole = begun & planned, whole & planned
-        if whole == planned:
-            return ""
-        how_many = f"{len(whole)} of {len(planned)} checkpoints have"
-    elif begun == whole and not any((folder / "claims").glob("*.claim")):
+    if whole == planned:
         return ""
-    else:
-        how_many = f"{len(whole)} checkpoint{'s have' if len(whole) != 1 else ' has'}"
     parts = [
         f"step {step:,} lacks {', '.join(name for name in names if step not in done[name])}"
-        for step in sorted(begun - whole)
+        for step in sorted(set.union(*done.values()) - whole)
     ]
     more = f"; {len(parts) - MOST_NAMED} more lack some" if len(parts) > MOST_NAMED else ""
     lacking = f" ({'; '.join(parts[:MOST_NAMED])}{more})" if parts else ""
-    unknown = "" if planned is not None else " How many there will be is not recorded."
     return (
-        f"Not done yet: {how_many} all of their analyses ({', '.join(names)}){lacking}.{unknown} What is shown is what "
-        "there was when this page was made."
+        f"Not done yet: {len(whole)} of {len(planned)} checkpoints have all of their analyses ({', '.join(names)})"
+        f"{lacking}. What is shown is what there was when this page was made."
     )
-
-
-def _planned(folder: Path, sweep: Mapping[str, Any]) -> set[int] | None:
-    """Steps that the sweep is to take: those it recorded, else those of local sources that can be looked at."""
-    if isinstance(sweep.get("steps"), list):
-        return {int(step) for step in sweep["steps"]}
-    found: set[int] = set()
-    for source in sweep["common"].get("source", ()):
-        steps = _local_steps(folder, str(source["path"]))
-        if not steps or source.get("subfolder") or source.get("steps"):
-            return None
-        found |= steps
-    return found or None
-
-
-def _local_steps(folder: Path, path: str) -> set[int]:
-    """Steps of the checkpoints of a run, or of a folder of them; a relative path counts from here, or from above."""
-    for place in (Path(path), *(parent / path for parent in (folder, *folder.parents))):
-        configs = (*place.glob("checkpoints/*/config.json"), *place.glob("*/config.json"))
-        numbers = [re.fullmatch(r"(?:.*\D)?(\d+)", config.parent.name) for config in configs]
-        if any(numbers):
-            return {int(number[1]) for number in numbers if number}
-    return set()

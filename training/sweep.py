@@ -128,10 +128,11 @@ def analyze(
     for problem in absent:
         log.warning("Skipped: %s", problem)
     number, parts = (int(part) for part in shard.split("/"))
-    series = [checkpoint for checkpoint in series if checkpoint not in gone][number - 1 :: parts]
+    series = [checkpoint for checkpoint in series if checkpoint not in gone]
+    planned, series = [checkpoint.step for checkpoint in series], series[number - 1 :: parts]
 
     run_id = folder.run_id(f"Analysis of {', '.join(entry.path for entry in sources)}")
-    remember(folder.path, common, callbacks)
+    remember(folder.path, common, callbacks, planned)
     if logger is not None and hasattr(logger, "adopt_run"):
         logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
     transformers.utils.logging.disable_progress_bar()

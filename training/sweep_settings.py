@@ -49,12 +49,18 @@ def changes(folder: Path, common: Mapping[str, Any], callbacks: Sequence[Analysi
     return found
 
 
-def remember(folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback]) -> None:
-    """Keep what the sweep was asked for; analyses of earlier sweeps in the same folder stay known."""
+def remember(
+    folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback], steps: Iterable[int]
+) -> None:
+    """Keep what the sweep was asked for; analyses and steps of earlier sweeps in the same folder stay known."""
     path = folder / SWEEP_FILE
-    before = json.loads(path.read_text(encoding="utf-8"))["analyses"] if path.exists() else {}
-    analyses = {**before, **{callback.name: described(callback) for callback in callbacks}}
-    write_text(path, json.dumps({"common": dict(common), "analyses": analyses}, indent=1, sort_keys=True, default=str))
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"analyses": {}, "steps": []}
+    content = {
+        "common": dict(common),
+        "analyses": {**before["analyses"], **{callback.name: described(callback) for callback in callbacks}},
+        "steps": sorted({*before["steps"], *steps}),
+    }
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, default=str))
 
 
 def other_settings(findings: Findings, results: Path) -> list[str]:

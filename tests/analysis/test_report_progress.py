@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from babelscope.analysis.findings import Findings, read_rows, write_findings
 from babelscope.analysis.report import write_report
 from babelscope.analysis.report_progress import progress_of
@@ -10,21 +9,13 @@ from babelscope.analysis.report_progress import progress_of
 ROWS = [{"metric": "chance", "value": 0.5}]
 
 
-def sweep(folder, done, *, names=("health", "probe"), source="nowhere/model", **more):
-    for name, steps in done.items():
-        for step in steps:
+def sweep(folder, done, steps):
+    for name, steps_done in done.items():
+        for step in steps_done:
             write_findings(Findings.from_rows(name, step, ROWS), folder / "results")
-    common = {"source": [{"path": source, "steps": None, "subfolder": None}]}
-    content = {"common": common, "analyses": {name: {} for name in names}, **more}
+    content = {"common": {}, "analyses": {"health": {}, "probe": {}}, "steps": steps}
     (folder / "sweep.json").write_text(json.dumps(content), encoding="utf-8")
     return progress_of(folder, read_rows(folder / "results"), None)
-
-
-def checkpoints(folder, steps):
-    for step in steps:
-        path = folder / f"step_{step:08d}"
-        path.mkdir(parents=True)
-        (path / "config.json").write_text("{}")
 
 
 def test_a_half_done_sweep_says_how_many_of_how_many(tmp_path):
@@ -34,23 +25,6 @@ def test_a_half_done_sweep_says_how_many_of_how_many(tmp_path):
         "is what there was when this page was made."
     )
     assert sweep(tmp_path, {"health": [64, 512], "probe": [8, 64, 512]}, steps=[1, 8, 64, 512]) == ""
-
-
-@pytest.mark.parametrize("place", ["model/checkpoints", "model"])
-def test_steps_of_a_local_source_are_counted(tmp_path, place):
-    checkpoints(tmp_path / place, (1, 8, 64))
-    run = tmp_path / "runs" / "sweep"
-    said = sweep(run, {"health": [1], "probe": [1]}, source="model")
-    assert said.startswith("Not done yet: 1 of 3 checkpoints have all of their analyses (health, probe).")
-
-
-def test_where_nobody_knows_how_many_that_is_said(tmp_path):
-    assert sweep(tmp_path, {"health": [1], "probe": [1]}) == ""
-    (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "step_00000008.claim").write_text("{}")
-    said = sweep(tmp_path, {"health": [1], "probe": [1]})
-    assert said.startswith("Not done yet: 1 checkpoint has all of their analyses (health, probe).")
-    assert "How many there will be is not recorded." in said
 
 
 def test_many_incomplete_checkpoints_are_counted(tmp_path):

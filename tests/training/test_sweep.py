@@ -269,7 +269,9 @@ def test_a_row_and_sites_from_yaml(series, tmp_path, run_cli, capsys):
         },
     }
     assert run_cli("analyze", config) == 0
-    settings = json.loads((tmp_path / "run" / "sweep.json").read_text())["common"]
+    kept = json.loads((tmp_path / "run" / "sweep.json").read_text())
+    assert kept["steps"] == [1], "the report counts what is still to come"
+    settings = kept["common"]
     assert settings["family"]["activation"] == "mlp.gelu_impl"
     found = read_findings(tmp_path / "run" / "results", "experts", 1)
     assert (found.settings["sites"], found.settings["units"]) == (["ffn_act"], 2 * 64)
