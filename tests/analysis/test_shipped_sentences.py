@@ -19,7 +19,7 @@ def shipped() -> ConceptSet:
 
 @cache
 def lexicon() -> Lexicon:
-    return Lexicon.load(concepts=shipped().concepts)
+    return Lexicon.load()
 
 
 def test_every_concept_has_its_sentences_in_every_language():
@@ -42,7 +42,7 @@ def test_a_neutral_sentence_holds_no_word_of_a_concept_not_even_an_ambiguous_one
     matcher = Matcher(lexicon(), language)
     for text in shipped().shared_negatives(language):
         shown, unsure = concepts_of(matcher.find(text))
-        assert not shown | unsure, text
+        assert not (shown | unsure) & {*shipped().concepts}, text
 
 
 @pytest.mark.parametrize("language", REQUIRED)
