@@ -105,7 +105,7 @@ dark.addEventListener("change", redraw);
 /* Figures are drawn for the width of paper before the page is laid out on it. */
 const printing = on => {
   state.printing = on;
-  document.body.classList.toggle("paper", on);
+  document.documentElement.classList.toggle("paper", on);
   panels.forEach(start);
   redraw();
 };

@@ -102,18 +102,23 @@ const draw = panel => {
   const width = panel.plot.clientWidth, narrow = width < 480;
   const square = layout.yaxis && layout.yaxis.scaleanchor;
   const third = panel.element.classList.contains("third");
-  const least = square ? Math.min(base.height, width + 100) : third ? 250 : base.height;
+  /* Two to a sheet of paper, where they can. */
+  const least = square ? Math.min(base.height, width + 100, state.printing ? 540 : Infinity)
+    : third ? (state.printing ? 200 : 250) : state.printing ? Math.max(235, (base.coloraxis ? 0.75 : 0.66) * base.height) : base.height;
   panel.plot.style.minHeight = `${least}px`;
   panel.drawn = `${width}×${panel.plot.clientHeight}`;
   layout.width = width;
   layout.height = square ? least : Math.min(panel.plot.clientHeight, 1.65 * least);
-  layout.font = {...layout.font, size: narrow || third ? 11 : 13};
+  layout.font = {...layout.font, size: narrow || third || state.printing ? 11 : 13};
   layout.hoverlabel = {...layout.hoverlabel, bgcolor: isDark() ? "#0e1318" : "#ffffff",
     bordercolor: isDark() ? "#3a4854" : "#c9d0d6", font: {color: layout.font.color}};
   /* Where a finger scrolls, it shall not zoom. */
   layout.dragmode = matchMedia("(pointer: fine)").matches ? "zoom" : false;
   layout.uirevision = state.x + state.scale + panel.choice.filter((_, at) => !panel.data.controls[at].steps).join();
   placedAxis(layout, axes);
+  /* Names of axes are longer than a figure on paper is high. */
+  if (state.printing) for (const name of ["xaxis", "yaxis"])
+    layout[name] = {...layout[name], title: {...(layout[name] || {}).title, font: {size: 11}}};
   const traces = frame.traces.map(trace => ({...painted(placed(trace, axes)),
     visible: !panel.hidden.has(groupOf(trace)) && !(trace.meta.reasons && panel.hidden.has(NOT_SOUND))}));
   Plotly.react(panel.canvas, traces, layout, {displayModeBar: false, responsive: false});

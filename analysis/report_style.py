@@ -179,15 +179,27 @@ footer { margin-top: 3.5rem; padding-bottom: 2.5rem; color: var(--quiet); font-s
   section { margin-top: 2.4rem; }
 }
 @media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
-.paper header.top, .paper main, .paper footer { max-width: 680px; margin: 0; padding: 0; }
+html.paper { font-size: 12px; }
+.paper header.top, .paper main, .paper footer { max-width: 680px; padding: 0; }
+.paper body { font-size: 1rem; }
 .paper .grid { display: block; }
-.paper .bar, .paper .tools, .paper .play { display: none; }
-.paper .panel, .paper .key { break-inside: avoid; margin-bottom: 1rem; box-shadow: none; }
+.paper .bar, .paper .tools, .paper .play, .paper .slider input { display: none; }
+.paper .panel, .paper .key, .paper .notice, .paper .lead { break-inside: avoid; box-shadow: none; }
+.paper .lead { max-width: none; }
+.paper .spark { min-width: 1.5rem; }
+.paper .panel { margin-bottom: 1rem; }
+.paper .keys { grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .7rem; }
+.paper section { margin-top: 1.8rem; }
+.paper h2, .paper h3, .paper .lead { break-after: avoid; }
+.paper .table-scroll, .paper .config pre { max-height: none; overflow: visible; }
+.paper .config pre { white-space: pre-wrap; }
+.paper .texts details:not([open]), .paper .texts:not(:has([open])) { display: none; }
+.paper .config:not([open]), .paper #configuration:not(:has([open])) { display: none; }
+@page { margin: 13mm; }
 @media print {
   :root {
     --page: #fff; --card: #fff; --ink: #111; --quiet: #444; --line: #ccc; --accent: #0b66b0;
     --accent-soft: #fff; --warn: #8a4b00; --warn-soft: #fff;
   }
-  body { font-size: 12px; }
 }
 """

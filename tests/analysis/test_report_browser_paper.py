@@ -14,6 +14,7 @@ def paper(window, mixed_page):
     with opened(window, mixed_page) as browser:
         browser.run("dispatchEvent(new Event('beforeprint'));")
         yield browser
+        # Others load the page again, at their size.
         browser.address = ""
 
 
@@ -21,9 +22,26 @@ def test_paper_gets_every_figure(paper):
     assert count(paper) == len(titles(paper)) == FIGURES
     assert empty(paper) == []
     widths = paper.run(
-        "return [...document.querySelectorAll('svg.main-svg')].map(one => one.getBoundingClientRect().right);"
+        "return [...document.querySelectorAll('svg.main-svg')].map(one => one.getBoundingClientRect().width);"
     )
     assert max(widths) <= 680
+
+
+def test_paper_is_laid_out_in_pages(paper):
+    paper.command("Emulation.setEmulatedMedia", media="print")
+    main = paper.run("""
+        const box = document.querySelector('main').getBoundingClientRect();
+        return [box.left, document.documentElement.clientWidth - box.right, box.width];
+    """)
+    assert main[0] == pytest.approx(main[1], abs=1)
+    assert main[2] == 680
+    # Two figures, their captions and a heading have room on a sheet of A4 or Letter.
+    curves = paper.run("""
+        return [...document.querySelectorAll('figure.panel')].filter(panel => !panel.querySelector('.heatmaplayer image'))
+          .map(panel => panel.getBoundingClientRect().height);
+    """)
+    assert sorted(curves)[len(curves) // 2] < 430
+    paper.command("Emulation.setEmulatedMedia", media="")
 
 
 def test_names_from_the_run_stay_text(paper):
@@ -43,21 +61,17 @@ def test_every_control_has_a_name(paper):
 
 def test_a_phone_needs_no_sideways_scrolling(paper):
     paper.size(390, 844, mobile=True)
-    try:
-        paper.run("dispatchEvent(new Event('afterprint'));")
-        paper.until("""
-            return [...document.querySelectorAll('.plot')].every(plot => {
-              const svg = plot.querySelector('svg.main-svg');
-              return Math.abs(svg.getBoundingClientRect().width - plot.clientWidth) <= 1;
-            });
-        """)
-        assert paper.run("return document.documentElement.scrollWidth;") == 390
-        too_wide = paper.run("""
-            return [...document.querySelectorAll('header *, .bar *, main *')].filter(one =>
-              one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('svg, .table-scroll, pre'))
-              .map(one => one.outerHTML.slice(0, 80));
-        """)
-        assert too_wide == []
-    finally:
-        # Others load the page again, at their size.
-        paper.address = ""
+    paper.run("dispatchEvent(new Event('afterprint'));")
+    paper.until("""
+        return [...document.querySelectorAll('.plot')].every(plot => {
+          const svg = plot.querySelector('svg.main-svg');
+          return Math.abs(svg.getBoundingClientRect().width - plot.clientWidth) <= 1;
+        });
+    """)
+    assert paper.run("return document.documentElement.scrollWidth;") == 390
+    too_wide = paper.run("""
+        return [...document.querySelectorAll('header *, .bar *, main *')].filter(one =>
+          one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('svg, .table-scroll, pre'))
+          .map(one => one.outerHTML.slice(0, 80));
+    """)
+    assert too_wide == []
