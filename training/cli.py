@@ -144,7 +144,7 @@ def _parsed(command: str, function: Callable[..., Any], arguments: list[str]) ->
     parser = ArgumentParser(prog=f"babelscope {command}", description=(function.__doc__ or "").split("\n")[0])
     parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     parser.add_function_arguments(function, sub_configs=True)
-    settings = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    settings = parser.instantiate(parser.parse_args(arguments)).as_dict()
     settings.pop("config", None)
     return settings
 

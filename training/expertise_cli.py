@@ -10,6 +10,7 @@ from ..analysis.concept_files import CONCEPT_LIST
 from ..analysis.concepts import ConceptSet
 from ..analysis.selfcond_export import write_expertise
 from .errors import raise_if
+from .hub import local_copy, repository
 from .loading import load_model, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def export_expertise(
     """Write OUTPUT/<group>/<concept>/expertise/expertise.csv, in ml-selfcond's form, for every concept of a set.
 
     Args:
-        model: folder of a checkpoint.
+        model: folder of a checkpoint, or a model on the hub (owner/name, owner/name@revision).
         concepts: ml-selfcond folder with concept_list.csv, or any other concept set.
         output: folder to write to; ml-selfcond's is RESPONSES/<model>.
         language: language of the sentences; needed where the concept set has several.
@@ -53,9 +54,14 @@ def export_expertise(
         problems.append(f"language={language}: {concepts} has {', '.join(found.languages)}")
     if dtype not in ("float32", "bfloat16"):
         problems.append(f"dtype={dtype}: choose float32 or bfloat16")
-    if not (Path(model) / "config.json").exists():
-        problems.append(f"model={model} holds no config.json: name the folder of a checkpoint")
+    published = None if Path(model).exists() else repository(model)
+    if published is None and not (Path(model) / "config.json").exists():
+        problems.append(
+            f"model={model} holds no config.json: name the folder of a checkpoint, or owner/name on the hub"
+        )
     raise_if(problems)
+    if published is not None:
+        model = local_copy(published).path
     target = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
     loaded = load_model(model, dtype, target)
     written = write_expertise(

@@ -1,14 +1,16 @@
 """Checkpoints of repositories: fetched, resumed, kept as long as they are needed, and told apart from the user's own.
 
-What is fetched lies below the sweep's own folder and is removed after use. A checkpoint that the user's cache holds
-whole is read from there and never touched.
+What is fetched for a sweep lies below the sweep's own folder and is removed after use; a single model goes to the user's
+cache and stays. A checkpoint that the user's cache holds whole is read from there and never touched.
 """
 
 import json
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from .errors import ConfigError
 from .series import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -51,12 +54,13 @@ class Hub:
     """Fetches checkpoints.
 
     Args:
-        folder: where they are put; any number of processes may share it as long as each fetches others.
+        folder: where they are put; any number of processes may share it as long as each fetches others. None for the
+            user's own cache, where nothing can be released.
         attempts: how often a request that fails on its way is made.
         wait: seconds before the second attempt; doubled each time, half a minute at most.
     """
 
-    def __init__(self, folder: Path, attempts: int = 6, wait: float = 1.0) -> None:
+    def __init__(self, folder: Path | None, attempts: int = 6, wait: float = 1.0) -> None:
         self.folder, self.attempts, self.wait = folder, attempts, wait
         self._revisions: dict[str, list[str]] = {}
         self._closing = threading.Event()
@@ -116,11 +120,11 @@ class Hub:
             fetch = lambda: hf_hub_download(repo, inside + name, revision=commit, local_dir=target)  # noqa: E731
             return Path(self._again(f"{name} of {checkpoint}", fetch, repo))
 
-        target = self.folder_of(checkpoint)
+        target = None if self.folder is None else self.folder_of(checkpoint)
         weights = _weights(checkpoint, here, get)
         wanted = [name for name in here if any(fnmatch(name, pattern) for pattern in SMALL_FILES)] + weights
         paths = [get(name) for name in wanted]
-        if all(path.parent == paths[0].parent for path in paths):
+        if target is None or all(path.parent == paths[0].parent for path in paths):
             return paths[0].parent
         # Some in the user's cache, some fetched: one folder shows them all.
         for path in paths:
@@ -140,6 +144,7 @@ class Hub:
 
     def folder_of(self, checkpoint: Checkpoint) -> Path:
         """Where a checkpoint is put when it is fetched."""
+        assert self.folder is not None, "the user's cache is not ours to name or to clear"
         name = "--".join(part.replace("/", "--") for part in (checkpoint.path, checkpoint.revision or "main"))
         return self.folder / (f"{name}--{checkpoint.subfolder.replace('/', '--')}" if checkpoint.subfolder else name)
 
@@ -190,6 +195,24 @@ class Hub:
             return f"{repo} has {_listed(self.revisions(repo))}"
         except (CheckpointMissing, OfflineModeIsEnabled):
             return f"the revisions of {repo} can't be listed"
+
+
+def repository(name: str) -> Checkpoint | None:
+    """A single model by its name on the hub, owner/name or owner/name@revision; None for what can be no such name."""
+    found = re.fullmatch(r"([\w.-]+/[\w.-]+)(?:@(.+))?", name)
+    return None if found is None else Checkpoint(0, found[1], found[2] or "main")
+
+
+def local_copy(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint as a folder of this machine, fetched to the user's cache if it has to be.
+
+    Raises:
+        ConfigError: it is not there, or can't be reached.
+    """
+    try:
+        return replace(checkpoint, path=str(Hub(None, attempts=3).fetch(checkpoint)), revision=None)
+    except CheckpointMissing as error:
+        raise ConfigError([f"model: no folder here, and on the hub: {error}"]) from error
 
 
 def _weights(checkpoint: Checkpoint, names: Sequence[str], get: Callable[[str], Path]) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 import yaml
 
-from ..analysis.concepts import ConceptSet
+from ..analysis.concepts import SHIPPED_SENTENCES, ConceptSet
 from ..analysis.expertise import ExpertAnalysis
 from ..analysis.findings import Findings, findings_path, read_findings, write_findings
 from ..analysis.steering import SteeringAnalysis
 from .callbacks.experts import CONCEPTS_FILE
 from .callbacks.steering import instruments
 from .errors import raise_if
+from .hub import local_copy, repository
 from .loading import load_model, load_tokenizer
 from .runs import RunFolder
 from .series import Checkpoint, CheckpointSource, find_series
@@ -59,11 +60,12 @@ def steer(
     """Force a concept's experts in one model, let it write, and see which language it speaks and about what.
 
     Args:
-        model: a checkpoint's folder, or a run with `step`.
+        model: a checkpoint's folder, a run with `step`, or a model on the hub (owner/name, owner/name@revision).
         concept: the concept to steer with.
         source_language: the language whose experts are forced.
         step: step of the checkpoint in a run; by default its last.
-        concepts: concept set to find experts with where there are none; by default that of the token store.
+        concepts: concept set to find experts with where there are none; by default that of the token store, else the
+            sentences that come with Babelscope.
         experts_results: folder of results with experts; by default those of the run that the checkpoint belongs to.
         store: token store that tells a toy world's words; by default the run's own.
         languages: languages that texts are told apart in; by default the run's, else those of the concept set.
@@ -101,7 +103,7 @@ def steer(
         problems.append("device=cuda: no GPU is visible here; use auto or cpu")
     run = _run_of(checkpoint)
     store = store or _store_of(run)
-    concepts = concepts or _concepts_in(store)
+    concepts = concepts or _concepts_in(store) or (SHIPPED_SENTENCES if store is None else None)
     folder = Path(experts_results) if experts_results else run.results if run else None
     found = _experts_there(folder, checkpoint, concept, source_language)
     if experts_results and checkpoint is not None and found is None:
@@ -123,6 +125,7 @@ def steer(
                 problems.append(f"{field}={name} is not in {concepts}: choose from {', '.join(known)}")
     raise_if(problems)
     assert checkpoint is not None
+    checkpoint = local_copy(checkpoint)
 
     known = found.settings["languages"] if found else chosen.languages if chosen else ()
     identifier, tells = instruments(store, languages, words, lambda: known)
@@ -194,7 +197,12 @@ def _line(text: str) -> str:
 
 def _checkpoint(model: str, step: int | None) -> tuple[Checkpoint | None, list[str]]:
     if not Path(model).is_dir():
-        return None, [f"model={model} is not a folder: name a checkpoint's folder, or a run"]
+        published = repository(model)
+        if published is None:
+            return None, [f"model={model} is not a folder: name a checkpoint's folder, a run, or owner/name on the hub"]
+        if step is not None:
+            return None, [f"step={step}: only a run has steps; for a model on the hub write model={model}@REVISION"]
+        return published, []
     series, problems, _ = find_series([CheckpointSource(model, steps=None if step is None else [step])])
     return (series[-1] if series else None), [problem.replace("source", "model", 1) for problem in problems]
 

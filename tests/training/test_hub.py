@@ -1,11 +1,14 @@
 """Fetching checkpoints from a hub on loopback: whole, resumed, bounded, and with every fault named."""
 
 import json
+from pathlib import Path
 
 import huggingface_hub.constants as constants
 import pytest
 import torch
-from babelscope.training.hub import CheckpointMissing, Hub
+from babelscope.training.cli import main
+from babelscope.training.errors import ConfigError
+from babelscope.training.hub import CheckpointMissing, Hub, local_copy, repository
 from babelscope.training.loading import CheckpointDamagedError, load_model, load_tokenizer
 from babelscope.training.series import Checkpoint
 from huggingface_hub import hf_hub_download
@@ -215,3 +218,29 @@ def test_a_damaged_tokenizer_is_told_from_none(folders, tmp_path):
     ) as caught:
         load_tokenizer(folders / "pickle")
     assert not isinstance(caught.value, CheckpointDamagedError)
+
+
+def test_a_single_model_by_name_goes_to_the_users_cache_and_stays(server, folders, tmp_path):
+    assert repository("nowhere") is None
+    assert repository("a/b/c") is None
+    assert repository(f"{REPO}@shards") == Checkpoint(0, REPO, "shards")
+    model = repository(f"{REPO}@plain")
+    path = Path(local_copy(model).path)
+    assert path.is_relative_to(tmp_path / "cache")
+    assert same_weights(path)
+    asked = len(server.requests)
+    assert Path(local_copy(model).path) == path
+    assert not any("safetensors" in str(request) for request in server.requests[asked:])
+    local = Checkpoint(0, str(folders / "plain"))
+    assert local_copy(local) == local
+    with pytest.raises(ConfigError, match=r"no folder here, and on the hub: .*no such revision.* has "):
+        local_copy(Checkpoint(0, REPO, "absent"))
+
+
+def test_one_model_of_the_hub_is_steered_with_the_sentences_that_ship(server, capsys):
+    arguments = ["steer", "--model", f"{REPO}@plain", "--concept", "earthquake", "--source-language", "es"]
+    more = ["--seeds", "2", "--length", "3", "--k", "4", "--languages", '["en", "es"]', "--samples", "1"]
+    assert main([*arguments, *more]) == 0
+    assert "4 experts of earthquake in es, 2 texts a condition" in capsys.readouterr().out
+    assert main([*arguments, "--step", "3"]) == 2
+    assert f"for a model on the hub write model={REPO}@plain@REVISION" in capsys.readouterr().err
