@@ -15,10 +15,8 @@ from torch import Tensor, nn
 
 from ..model.sites import blocks_of, family_of
 from .findings import Findings
+from .health_verdicts import HASH, NAME
 from .language_loss import LanguageLoss
-
-HASH = "weights"
-"""Name of the array that holds the hash of the weights."""
 
 _CHUNK = 1 << 22
 _NOT_FINITE = "weights that are not finite in "
@@ -69,7 +67,7 @@ class HealthAnalysis:
     weights with layer null), `loss` per language and (language null) their mean. The array `weights` is the hash.
     """
 
-    name = "health"
+    name = NAME
 
     def __init__(
         self,

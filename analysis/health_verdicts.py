@@ -14,8 +14,11 @@ import pyarrow as pa
 
 from .failures import failure_of
 from .findings import ROW_SCHEMA, Findings, read_findings, result_steps, write_findings
-from .health import HASH, HealthAnalysis
 
+NAME = "health"
+"""The analysis whose findings are judged."""
+HASH = "weights"
+"""Name of the array that holds the hash of the weights."""
 VERDICT = "in the series: "
 """What begins the warnings that a verdict adds."""
 
@@ -156,8 +159,7 @@ def review(results: str | Path, jump: float = 0.3) -> dict[int, Verdict]:
     Each then has the rows `sound` (0 or 1) and, where another step has the same weights, `duplicate_of` (that step),
     and the reasons among its warnings.
     """
-    name = HealthAnalysis.name
-    found = {step: read_findings(results, name, step) for step in result_steps(results, name)}
+    found = {step: read_findings(results, NAME, step) for step in result_steps(results, NAME)}
     verdicts = judge([checkup_of(findings) for findings in found.values()], jump)
     for step, findings in found.items():
         judged = with_verdict(findings, verdicts[step])

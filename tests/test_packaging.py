@@ -87,6 +87,11 @@ def test_analysis_and_model_load_without_lightning():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_reports_are_made_without_torch():
+    code = "import sys, babelscope.analysis.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_the_readme_knows_every_file():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     names = [name for name in tracked("*.py", "slurm/*", "configs/*.yaml") if not name.endswith("__init__.py")]
