@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from ..model.families import Family
 from ..model.interventions import MODES, POSITIONS, Forcing
-from ..model.sites import read_as, reading_of
+from ..model.sites import read_as, reading_of, recorded_family
 from .activations import Units
 from .findings import Findings, Row
 from .generation import generate, start_tokens, text_nats
@@ -111,7 +110,7 @@ class SteeringAnalysis:
         found = self.experts(step)
         family, sites = found.settings.get("family"), found.settings.get("sites", ())
         # Units have the numbers that the experts were found under.
-        with read_as(model, Family(**family) if family else None, sites):
+        with read_as(model, recorded_family(family) if family else None, sites):
             return self._steer(model, tokenizer, step, Experts.of(found))
 
     def _steer(self, model: nn.Module, tokenizer: Any, step: int, experts: Experts) -> Findings:

@@ -5,7 +5,7 @@ the embeddings and the norms have none. They are numbered block by block, within
 row's sites compute, within a site by output index.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -112,10 +112,18 @@ def read_as(model: nn.Module, family: Family | None = None, sites: Sequence[str]
 
 
 def reading_of(model: nn.Module) -> dict[str, Any]:
-    """How the model's units are read, JSON-serialisable: `family`, the fields of its row, and `sites`, their names."""
+    """How the model's units are read, JSON-serialisable: `family`, the fields of its row, and `sites`, their names.
+
+    The row's units are a list of pairs: they are numbered in its order, and JSON's objects are written sorted.
+    """
     family = family_of(model)
-    sites = list(family.sites or family.units)
-    return {"family": {**asdict(replace(family, sites=())), "sites": []}, "sites": sites}
+    units = [[name, path] for name, path in family.units.items()]
+    return {"family": {**asdict(family), "sites": [], "units": units}, "sites": list(family.sites or family.units)}
+
+
+def recorded_family(recorded: Mapping[str, Any]) -> Family:
+    """The row that `reading_of` wrote down."""
+    return Family(**{**recorded, "sites": tuple(recorded["sites"]), "units": dict(recorded["units"])})
 
 
 def most_positions(model: nn.Module) -> int | None:

@@ -16,7 +16,7 @@ from babelscope.analysis.steering_conditions import Experts, other_concepts, ran
 from babelscope.analysis.steering_rows import Text, wilson_interval
 from babelscope.model import build_model, preset
 from babelscope.model.interventions import Forcing
-from babelscope.model.sites import unit_sites
+from babelscope.model.sites import reading_of, unit_sites
 from babelscope.training.toy import ToyWorld
 
 from ..tokenizers_for_tests import WORDS, word_tokenizer
@@ -31,8 +31,11 @@ TOKENIZER = word_tokenizer("<s> $A")
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[torch.nn.Module, Findings]:
-    """A model that says word w when the unit at place w % 32 of its last layer is high, and experts that are those."""
+def planted(tmp_path_factory) -> tuple[torch.nn.Module, Findings]:
+    """A model that says word w when the unit at place w % 32 of its last layer is high, and experts that are those.
+
+    The experts are as a run has them: written down and read again.
+    """
     model = build_model(
         preset("toy", vocab_size=64, num_layers=2, d_model=WIDTH, ffn_dim=FFN, attention_heads=2), seed=0
     ).eval()
@@ -47,8 +50,11 @@ def planted() -> tuple[torch.nn.Module, Findings]:
             at = ("one", "rest", "zero").index(concept), ("aa", "bb").index(language)
             indices[at] = last.start + place, last.start + 20 + place, sites[0, "q"].start + place
             median[at] = 50.0, 0.1, 0.1
-    settings = {"concepts": ["one", "rest", "zero"], "languages": ["aa", "bb"], "units": last.stop}
-    return model, Findings.from_rows("experts", 7, [], arrays={"indices": indices, "median": median}, settings=settings)
+    settings = {"concepts": ["one", "rest", "zero"], "languages": ["aa", "bb"], "units": last.stop, **reading_of(model)}
+    arrays = {"indices": indices, "median": median}
+    folder = tmp_path_factory.mktemp("experts")
+    write_findings(Findings.from_rows("experts", 7, [], arrays=arrays, settings=settings), folder)
+    return model, read_findings(folder, "experts", 7)
 
 
 def analysis(experts: Findings, **changes) -> SteeringAnalysis:

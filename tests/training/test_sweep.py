@@ -26,7 +26,7 @@ from babelscope.training.wandb_logger import RunWandbLogger
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import WORDS, sentences, word_tokenizer
 from .hub_server import LoopbackHub
-from .watching import Watch, sweep
+from .watching import Watch, sweep, watched_sweep
 
 STEPS = [1, 10, 20, 30, 40]
 COPY, BROKEN = 30, 40
@@ -60,9 +60,9 @@ def series(tmp_path_factory):
 
 
 def in_a_process(series, run, notes, **how):
-    """The same sweep in a process of its own; forked, as to import everything anew takes longer than the sweep."""
-    process = multiprocessing.get_context("fork").Process(
-        target=lambda: sweep(series, run, Watch(notes, **how)), daemon=True
+    """The same sweep in a process of its own; started anew, as a fork of one that has threads may wait forever."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=watched_sweep, args=(series, run, notes), kwargs=how, daemon=True
     )
     process.start()
     return process
@@ -275,7 +275,7 @@ def test_a_row_and_sites_from_yaml(series, tmp_path, run_cli, capsys):
     assert settings["family"]["activation"] == "mlp.gelu_impl"
     found = read_findings(tmp_path / "run" / "results", "experts", 1)
     assert (found.settings["sites"], found.settings["units"]) == (["ffn_act"], 2 * 64)
-    assert found.settings["family"]["units"] == {"ffn_in": "mlp.dense_h_to_4h"}
+    assert found.settings["family"]["units"] == [["ffn_in", "mlp.dense_h_to_4h"]]
     assert {row["site"] for row in found.table.to_pylist() if row["metric"] == "expert_layer"} == {"ffn_act"}
     init["sites"] = ["ffn_out"]
     assert run_cli("analyze", config) == 2

@@ -47,3 +47,7 @@ def health(series):
 def sweep(series, run, *callbacks, **arguments):
     arguments = {"source": str(series), "tokens_per_step": 8, **arguments}
     analyze(run=str(run), callbacks=[health(series), *callbacks], **arguments)
+
+
+def watched_sweep(series, run, notes, **how):
+    sweep(series, run, Watch(notes, **how))

@@ -6,7 +6,7 @@ from babelscope.analysis.findings import read_findings
 from babelscope.analysis.identification import KnownWords, LexiconWords, LinguaIdentifier, WordIdentifier
 from babelscope.model import build_model, preset
 from babelscope.model.families import Family
-from babelscope.model.sites import family_of
+from babelscope.model.sites import family_of, recorded_family
 from babelscope.training.callbacks import ExpertNeurons, Steering
 from babelscope.training.callbacks.steering import check_experts_come_first, toy_world
 from babelscope.training.schedule import StepSchedule
@@ -77,7 +77,7 @@ def test_sites_and_a_row_of_the_experts_are_those_that_are_forced(tmp_path, mode
     experts.store = str(toy_store)
     found = experts.run(model, tokenizer, 4, None, tmp_path)
     assert found.settings["sites"] == ["ffn_act"]
-    assert Family(**found.settings["family"]).blocks == "model.layers"
+    assert recorded_family(found.settings["family"]) == row
     assert found.settings["units"] == 2 * 32
     assert set(hooked) == {(0, "activation_fn"), (1, "activation_fn")}
     hooked.clear()
