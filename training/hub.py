@@ -43,6 +43,9 @@ FORMS = (
 )
 """Files of weights: one, or an index that names the parts; safetensors first."""
 
+CLIENT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""What the hub library's HTTP client raises where there is no answer; it is not an OSError, and the client has changed."""
+
 Result = TypeVar("Result")
 
 
@@ -175,7 +178,7 @@ class Hub:
                 reason: Exception = error
             except EntryNotFoundError as error:
                 raise CheckpointMissing(f"{what} is not there; {self._what_is_there(repo)}") from error
-            except (HfHubHTTPError, OSError) as error:
+            except (CLIENT_ERROR, OSError) as error:
                 status = getattr(getattr(error, "response", None), "status_code", None)
                 if status is not None and status < 500 and status not in (408, 429):
                     raise CheckpointMissing(f"{what}: the hub answers {status} ({_first_line(error)})") from error

@@ -15,7 +15,7 @@ class LoopbackHub:
     Attributes:
         requests: (method, path) of every request.
         faults: path -> list of what to do with the next requests for it: "break" (half of the body, then the end of
-            the connection), "slow", or a status such as 503.
+            the connection), "drop" (no answer at all), "slow", or a status such as 503.
         sent: bytes of files that went out, per path.
     """
 
@@ -60,6 +60,9 @@ class LoopbackHub:
         path = unquote(request.path.split("?")[0])
         self.requests.append((request.command, path))
         fault = self.faults.get(path, [None]).pop(0) if body and self.faults.get(path) else None
+        if fault == "drop":
+            request.close_connection = True
+            return None
         if isinstance(fault, int):
             return self._json(request, fault, {"error": "not now"})
         parts = path.strip("/").split("/")

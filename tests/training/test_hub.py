@@ -134,6 +134,21 @@ def test_a_server_that_is_gone_is_named_after_the_last_attempt(server, hub):
         hub.fetch(Checkpoint(1, REPO, "plain"))
 
 
+def test_no_answer_at_all_is_no_end(server, hub, caplog):
+    server.faults[f"/api/models/{REPO}/refs"] = ["drop"]
+    server.faults[f"/api/models/{REPO}/revision/plain"] = ["drop"]
+    assert hub.missing([Checkpoint(1, REPO, "plain")]) == {}
+    assert same_weights(hub.fetch(Checkpoint(1, REPO, "plain")))
+    assert caplog.text.count("again in") == 2
+
+
+def test_a_hub_out_of_reach_is_named(server, tmp_path):
+    server.server.server_close()
+    hub = Hub(tmp_path / "downloads", attempts=2, wait=0.01)
+    with pytest.raises(CheckpointMissing, match=f"{REPO}@plain: not reached in 2 attempts"):
+        hub.fetch(Checkpoint(1, REPO, "plain"))
+
+
 def test_a_missing_revision_lists_those_that_exist(server, hub):
     here, gone, nowhere = (Checkpoint(1, repo, revision) for repo, revision in ((REPO, "plain"), (REPO, "global_step7"), ("zoo/none", "x")))  # fmt: skip
     found = hub.missing([here, gone, nowhere])
