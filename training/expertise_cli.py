@@ -4,14 +4,12 @@ import csv
 import logging
 from pathlib import Path
 
-import torch
-
 from ..analysis.concept_files import CONCEPT_LIST
 from ..analysis.concepts import ConceptSet
 from ..analysis.selfcond_export import write_expertise
 from .errors import raise_if
 from .hub import local_copy, repository
-from .loading import load_model, load_tokenizer
+from .loading import load_model, load_tokenizer, placed, placement_problems
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +50,7 @@ def export_expertise(
         problems.append(f"language is not set, and {concepts} has {', '.join(found.languages)}: choose one")
     if language is not None and language not in found.languages:
         problems.append(f"language={language}: {concepts} has {', '.join(found.languages)}")
-    if dtype not in ("float32", "bfloat16"):
-        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
+    problems += placement_problems(dtype, device)
     published = None if Path(model).exists() else repository(model)
     if published is None and not (Path(model) / "config.json").exists():
         problems.append(
@@ -62,8 +59,7 @@ def export_expertise(
     raise_if(problems)
     if published is not None:
         model = local_copy(published).path
-    target = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
-    loaded = load_model(model, dtype, target)
+    loaded = load_model(model, dtype, placed(device))
     written = write_expertise(
         loaded,
         load_tokenizer(tokenizer or model),

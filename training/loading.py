@@ -19,6 +19,23 @@ class CheckpointDamagedError(ValueError):
     """A checkpoint whose files are there but are not the whole of a model; the message says which and how."""
 
 
+def placement_problems(dtype: str, device: str) -> list[str]:
+    """What is wrong with where, and in which precision, a model is to be loaded."""
+    problems = []
+    if dtype not in ("float32", "bfloat16"):
+        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
+    if device not in ("auto", "cpu", "cuda"):
+        problems.append(f"device={device}: choose auto, cpu or cuda")
+    elif device == "cuda" and not torch.cuda.is_available():
+        problems.append("device=cuda: no GPU is visible here; use auto or cpu")
+    return problems
+
+
+def placed(device: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here."""
+    return torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+
+
 def load_model(
     path: str | Path,
     dtype: str = "float32",

@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from ..analysis.concepts import SHIPPED_SENTENCES, ConceptSet
@@ -15,7 +14,7 @@ from .callbacks.experts import CONCEPTS_FILE
 from .callbacks.steering import instruments
 from .errors import raise_if
 from .hub import local_copy, repository
-from .loading import load_model, load_tokenizer
+from .loading import load_model, load_tokenizer, placed, placement_problems
 from .runs import RunFolder
 from .series import Checkpoint, CheckpointSource, find_series
 
@@ -95,12 +94,7 @@ def steer(
         ConfigError: with everything that is wrong, before the model is loaded.
     """
     checkpoint, problems = _checkpoint(model, step)
-    if dtype not in ("float32", "bfloat16"):
-        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
-    if device not in ("auto", "cpu", "cuda"):
-        problems.append(f"device={device}: choose auto, cpu or cuda")
-    elif device == "cuda" and not torch.cuda.is_available():
-        problems.append("device=cuda: no GPU is visible here; use auto or cpu")
+    problems += placement_problems(dtype, device)
     run = _run_of(checkpoint)
     store = store or _store_of(run)
     concepts = concepts or _concepts_in(store) or (SHIPPED_SENTENCES if store is None else None)
@@ -129,7 +123,7 @@ def steer(
 
     known = found.settings["languages"] if found else chosen.languages if chosen else ()
     identifier, tells = instruments(store, languages, words, lambda: known)
-    target = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+    target = placed(device)
     lm = load_model(checkpoint.path, dtype, target)
     reader = load_tokenizer(tokenizer or checkpoint.path)
     if found is None:

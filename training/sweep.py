@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 import transformers
 import yaml
 from huggingface_hub.utils import disable_progress_bars
@@ -16,6 +15,7 @@ from .callbacks import AnalysisCallback, CheckpointHealth
 from .claims import Claims
 from .errors import raise_if
 from .hub import Hub
+from .loading import placed, placement_problems
 from .runs import RunFolder
 from .series import CheckpointSource, find_series
 from .store import TokenStore
@@ -137,20 +137,14 @@ def analyze(
         logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
-    target = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+    target = placed(device)
     work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family)
     with Claims(folder.path / "claims") as claims:
         return Sweep(work, series, hub, claims, keep, missing == "skip").run()
 
 
 def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> list[str]:
-    problems = []
-    if dtype not in ("float32", "bfloat16"):
-        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
-    if device not in ("auto", "cpu", "cuda"):
-        problems.append(f"device={device}: choose auto, cpu or cuda")
-    elif device == "cuda" and not torch.cuda.is_available():
-        problems.append("device=cuda: no GPU is visible here; use auto or cpu")
+    problems = placement_problems(dtype, device)
     if missing not in ("stop", "skip"):
         problems.append(f"missing={missing}: choose stop or skip")
     if keep < 1:

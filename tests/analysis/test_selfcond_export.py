@@ -89,6 +89,12 @@ def test_wrong_use_is_named(tmp_path, exported):
     table = tmp_path / "c.csv"
     table.write_text("concept,language,text,label\na,xx,w1,1\na,yy,w2,1\na,xx,w3,0\n")
     with pytest.raises(ValueError) as caught:
-        export_expertise(str(tmp_path), str(table), str(tmp_path / "out"), dtype="int8")
-    for text in ("language is not set, and", "has xx, yy: choose one", "dtype=int8", "holds no config.json"):
+        export_expertise(str(tmp_path), str(table), str(tmp_path / "out"), dtype="int8", device="tpu")
+    for text in (
+        "language is not set, and",
+        "has xx, yy: choose one",
+        "dtype=int8",
+        "device=tpu",
+        "holds no config.json",
+    ):
         assert text in str(caught.value)
