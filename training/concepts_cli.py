@@ -143,7 +143,7 @@ def convert(source: str, output: str, form: Form | None = None, language: str | 
         language: Language of a single ml-selfcond folder; by default what the files say.
     """
     problems = output_problems(output, form)
-    if Path(output).is_file():
+    if not problems and Path(output).is_file():
         problems.append(f"output: {output} exists already; remove it or choose another name.")
     raise_if(problems)
     concept_set = ConceptSet.load(source, language)
