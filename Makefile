@@ -22,10 +22,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 demo: $(READY)
-	$(BIN)/babelscope prepare --config configs/prepare_toy.yaml
+	$(BIN)/babelscope prepare --config configs/prepare/toy.yaml
 	@# Stopped before it had a state to go on from, the demo's own run begins again.
 	@ls $(RUN)/resume/*.ckpt >/dev/null 2>&1 || rm -rf $(RUN)
-	$(BIN)/babelscope pretrain --config configs/pretrain_toy.yaml --run $(RUN) --resume
+	$(BIN)/babelscope pretrain --config configs/pretrain/toy.yaml --run $(RUN) --resume
 	$(BIN)/babelscope report $(RUN)
 	@echo "Open $(RUN)/report.html in a browser."
 

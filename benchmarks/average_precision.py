@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from babelscope.analysis.concepts import ConceptSet, Row
-from babelscope.analysis.expert_scoring import precision_in_halves
-from babelscope.analysis.experts import average_precision
-from babelscope.analysis.sentence_halves import sentences_of
+from babelscope.analysis.concepts.concept_set import ConceptSet, Row
+from babelscope.analysis.experts.halves import sentences_of
+from babelscope.analysis.experts.scoring import precision_in_halves
+from babelscope.analysis.experts.selection import average_precision
 from sklearn.metrics import average_precision_score
 
 Result = TypeVar("Result")

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from babelscope.model.loss import linear_cross_entropy
 from babelscope.model.presets import build_model, preset
-from babelscope.training.data import TokenBlocks
-from babelscope.training.packing import BlockWriter
-from babelscope.training.store import FORMAT
-from babelscope.training.stream import Batch
+from babelscope.training.data.datamodule import TokenBlocks
+from babelscope.training.data.packing import BlockWriter
+from babelscope.training.data.store import FORMAT
+from babelscope.training.data.stream import Batch
 
 LANGUAGES = [f"l{number:02d}" for number in range(16)]
 MICRO_BATCH, VOCABULARY, REPEATS = 32, 2048, 5

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from babelscope.analysis import expertise
-from babelscope.analysis.concepts import ConceptSet, Row
-from babelscope.analysis.expertise import ExpertAnalysis
-from babelscope.analysis.memory import OVERHEAD_GB
+from babelscope.analysis.concepts.concept_set import ConceptSet, Row
+from babelscope.analysis.experts import analysis as expertise
+from babelscope.analysis.experts.analysis import ExpertAnalysis
+from babelscope.analysis.experts.memory import OVERHEAD_GB
 from babelscope.model.sites import unit_sites
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast

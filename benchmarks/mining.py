@@ -17,11 +17,11 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from babelscope.analysis.languages import LANGUAGES
-from babelscope.analysis.lexicon import Lexicon
-from babelscope.analysis.mining import mine
-from babelscope.analysis.word_forms import split_marker
-from babelscope.training.sources import Source, resolve
+from babelscope.analysis.concepts.languages import LANGUAGES
+from babelscope.analysis.concepts.lexicon import Lexicon
+from babelscope.analysis.concepts.word_forms import split_marker
+from babelscope.analysis.mining.corpus import mine
+from babelscope.training.data.sources import Source, resolve
 
 GREPS = {
     "grep -i, UTF-8": ("C.UTF-8", ["-i"]),

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from babelscope.training import tokenizer as tokenizers_
-from babelscope.training.prepare import prepare
-from babelscope.training.sources import Source, resolve
-from babelscope.training.tokenizer import TokenizerConfig
-from babelscope.training.toy import ToyWorld
+from babelscope.training.data import tokenizer as tokenizers_
+from babelscope.training.data.prepare import prepare
+from babelscope.training.data.sources import Source, resolve
+from babelscope.training.data.tokenizer import TokenizerConfig
+from babelscope.training.toy.world import ToyWorld
 from tokenizers import Tokenizer
 
 

@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 import torch
+from babelscope.analysis.concepts.text import load_text
 from babelscope.analysis.hidden import hidden_states
-from babelscope.analysis.probing import ProbeFit, fit_probes
-from babelscope.analysis.text import load_text
+from babelscope.analysis.probe.fit import ProbeFit, fit_probes
 from babelscope.analysis.token_batches import tokenise
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler

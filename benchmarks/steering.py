@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from babelscope.analysis.activations import Units
-from babelscope.analysis.generation import generate, text_nats
+from babelscope.analysis.experts.activations import Units
+from babelscope.analysis.steering.generation import generate, text_nats
 from babelscope.model.interventions import Forcing
 from babelscope.model.presets import build_model, preset
 

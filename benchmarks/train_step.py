@@ -22,7 +22,7 @@ import torch
 def ours(options: argparse.Namespace) -> tuple[list[float], float]:
     """Seconds of each step, and the loss of the first, in Babelscope's module under Lightning."""
     import lightning.pytorch as pl
-    from babelscope.training.module import Pretraining
+    from babelscope.training.fit.module import Pretraining
 
     module = Pretraining(options.preset, overrides=overrides(options), warmup_steps=1, learning_rate=1e-4)
     clock = LightningClock()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from babelscope.analysis.activations import unit_responses
+from babelscope.analysis.experts.activations import unit_responses
 from babelscope.analysis.token_batches import tokenise
 from babelscope.model import build_model, preset
 from babelscope.model.sites import backbone_of, unit_sites

@@ -19,9 +19,9 @@ TINY_MODEL = {"vocab_size": 320, "d_model": 16, "ffn_dim": 32, "num_layers": 2, 
 @pytest.fixture(scope="session")
 def toy_store(tmp_path_factory) -> Path:
     """A prepared store of a small toy world: two languages, blocks of 16 tokens."""
-    from babelscope.training.prepare import prepare
-    from babelscope.training.tokenizer import TokenizerConfig
-    from babelscope.training.toy import ToyWorld
+    from babelscope.training.data.prepare import prepare
+    from babelscope.training.data.tokenizer import TokenizerConfig
+    from babelscope.training.toy.world import ToyWorld
 
     folder = tmp_path_factory.mktemp("store") / "toy"
     world = ToyWorld(languages=2, topics=3, words=12_000, concept_sentences=24)
@@ -90,7 +90,7 @@ def run_config(toy_store):
 @pytest.fixture
 def run_cli(tmp_path):
     """A function that runs a babelscope command in this process with a configuration; returns its status."""
-    from babelscope.training.cli import main
+    from babelscope.training.commands.cli import main
 
     def call(command: str, config: dict | None = None, *arguments: str) -> int:
         words = [command]

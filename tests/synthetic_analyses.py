@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from babelscope.analysis.failures import failed_findings
 from babelscope.analysis.findings import Findings, read_findings, result_steps, write_findings
-from babelscope.analysis.health_verdicts import review
-from babelscope.analysis.steering_rows import Text, condition_rows, mean_rows, presence_rows
+from babelscope.analysis.health.verdicts import review
+from babelscope.analysis.steering.rows import Text, condition_rows, mean_rows, presence_rows
 
 SENTENCES = 100
 SEEDS = 25

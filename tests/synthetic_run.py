@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from babelscope.analysis.findings import Findings, write_findings
-from babelscope.training.schedule import StepSchedule
+from babelscope.training.callbacks.schedule import StepSchedule
 
 from tests import synthetic_analyses
 

@@ -1,25 +1,24 @@
 """Every committed configuration is loaded and dry-run."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
-from babelscope.training.preflight import problems_of
-from babelscope.training.schedule import StepSchedule
+from babelscope.training.callbacks.schedule import StepSchedule
+from babelscope.training.fit.preflight import problems_of
 
-ROOT = Path(__file__).parents[1]
-CONFIGS = ROOT / "configs"
-PRETRAIN = sorted(CONFIGS.glob("pretrain_*.yaml"))
-TOGETHER = {"pretrain_toy_control": "pretrain_toy"}
+from tests.places import CONFIGS, ROOT
+
+PRETRAIN = sorted((CONFIGS / "pretrain").glob("*.yaml"))
+TOGETHER = {"toy_control": "toy"}
 """Configurations that change another one."""
 
 
 def resolved(path, monkeypatch, *arguments):
     """The configuration after parsing, without building anything."""
-    from babelscope.training.data import TokenBlocks
-    from babelscope.training.module import Pretraining
-    from babelscope.training.pretrain import TRAINER_DEFAULTS, PretrainCLI
+    from babelscope.training.data.datamodule import TokenBlocks
+    from babelscope.training.fit.module import Pretraining
+    from babelscope.training.fit.pretrain import TRAINER_DEFAULTS, PretrainCLI
 
     found = {}
 
@@ -33,7 +32,7 @@ def resolved(path, monkeypatch, *arguments):
     monkeypatch.setattr(PretrainCLI, "before_instantiate_classes", stop)
     words = ["--config", str(path), *arguments]
     if path.stem in TOGETHER:
-        words = ["--config", str(CONFIGS / f"{TOGETHER[path.stem]}.yaml"), *words]
+        words = ["--config", str(path.with_stem(TOGETHER[path.stem])), *words]
     with pytest.raises(Parsed):
         PretrainCLI(
             Pretraining,
@@ -59,7 +58,7 @@ def test_pretrain_configurations_parse_and_lack_only_data(path, monkeypatch, tmp
 def test_pretrain_configurations_run(path, tmp_path, toy_store, run_cli):
     """Two steps of a shrunken model with everything else as the configuration says."""
     config = yaml.safe_load(path.read_text())
-    base = yaml.safe_load((CONFIGS / f"{TOGETHER[path.stem]}.yaml").read_text()) if path.stem in TOGETHER else {}
+    base = yaml.safe_load(path.with_stem(TOGETHER[path.stem]).read_text()) if path.stem in TOGETHER else {}
     config = {**base, **config, "data": {**base.get("data", {}), **config.get("data", {})}}
     config["run"] = str(tmp_path / "run")
     config["model"]["overrides"] = {
@@ -82,7 +81,7 @@ def test_pretrain_configurations_run(path, tmp_path, toy_store, run_cli):
 
 
 def test_the_study_configuration_has_the_studys_steps(monkeypatch):
-    config = resolved(CONFIGS / "pretrain_257m.yaml", monkeypatch)
+    config = resolved(CONFIGS / "pretrain" / "257m.yaml", monkeypatch)
     last = config["trainer"]["max_steps"]
     assert last == 131_072
     schedule = config["checkpoints"]["schedule"]

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from babelscope.analysis.concepts.text import load_text
 from babelscope.analysis.language_loss import LanguageLoss, document_start
-from babelscope.analysis.text import load_text
 
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import sentences, word_tokenizer

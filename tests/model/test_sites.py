@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from babelscope.analysis.activations import Units, unit_responses
+from babelscope.analysis.experts.activations import Units, unit_responses
 from babelscope.model import build_model, preset
 from babelscope.model.families import FAMILIES, Family
 from babelscope.model.interventions import Forcing, forced

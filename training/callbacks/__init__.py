@@ -6,6 +6,7 @@ from .experts import ExpertNeurons
 from .health import CheckpointHealth
 from .language_loss import PerLanguageLoss
 from .probe import LanguageProbe
+from .schedule import StepSchedule
 from .steering import Steering
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "PerLanguageLoss",
     "Steering",
     "StepCallback",
+    "StepSchedule",
 ]

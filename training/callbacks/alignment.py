@@ -6,9 +6,9 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
-from ...analysis.alignment import AlignmentAnalysis, load_parallel
-from ..schedule import StepSchedule
+from ...analysis.alignment.analysis import AlignmentAnalysis, load_parallel
 from .base import Analysis, AnalysisCallback
+from .schedule import StepSchedule
 
 PARALLEL_FILE = "parallel.parquet"
 """Parallel sentences beside a token store, where its source knows translations (the toy world)."""

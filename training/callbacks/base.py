@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from ...analysis.findings import Findings, findings_path, write_findings
 from ...analysis.undisturbed import undisturbed
-from ..schedule import StepSchedule
-from ..tracking import log_findings
+from .schedule import StepSchedule
+from .tracking import log_findings
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
-from ...analysis.concepts import ConceptSet
-from ...analysis.expertise import ExpertAnalysis
+from ...analysis.concepts.concept_set import ConceptSet
+from ...analysis.experts.analysis import ExpertAnalysis
 from ...model.families import Family
-from ..schedule import StepSchedule
 from .base import AnalysisCallback
+from .schedule import StepSchedule
 
 CONCEPTS_FILE = "concepts.parquet"
 """The concept set beside a token store, where its source knows the concepts (the toy world)."""

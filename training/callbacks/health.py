@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from ...analysis.concepts.text import load_text
 from ...analysis.findings import Findings, read_findings
-from ...analysis.health import HealthAnalysis
-from ...analysis.health_verdicts import review
-from ...analysis.text import load_text
-from ..schedule import StepSchedule
+from ...analysis.health.analysis import HealthAnalysis
+from ...analysis.health.verdicts import review
 from .base import Analysis, AnalysisCallback
+from .schedule import StepSchedule
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import nn
 
+from ...analysis.concepts.text import load_text
 from ...analysis.language_loss import LanguageLoss
-from ...analysis.text import load_text
-from ..schedule import StepSchedule
 from .base import Analysis, AnalysisCallback
+from .schedule import StepSchedule
 
 
 class PerLanguageLoss(AnalysisCallback):

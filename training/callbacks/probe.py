@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import nn
 
-from ...analysis.probe import ProbeAnalysis
-from ...analysis.text import load_text
-from ..schedule import StepSchedule
+from ...analysis.concepts.text import load_text
+from ...analysis.probe.analysis import ProbeAnalysis
 from .base import Analysis, AnalysisCallback
+from .schedule import StepSchedule
 
 
 class LanguageProbe(AnalysisCallback):

@@ -7,9 +7,11 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
+from ...analysis.concepts.lexicon import SHIPPED, Lexicon
 from ...analysis.failures import BrokenModelError, failure_of
 from ...analysis.findings import Findings, findings_path, read_findings, result_steps
-from ...analysis.identification import (
+from ...analysis.steering.analysis import SteeringAnalysis
+from ...analysis.steering.identification import (
     ConceptWords,
     Identifier,
     KnownWords,
@@ -17,13 +19,11 @@ from ...analysis.identification import (
     LinguaIdentifier,
     WordIdentifier,
 )
-from ...analysis.lexicon import SHIPPED, Lexicon
-from ...analysis.steering import SteeringAnalysis
-from ..schedule import StepSchedule
-from ..store import TokenStore
-from ..toy import ToyWorld
+from ..data.store import TokenStore
+from ..toy.world import ToyWorld
 from .base import AnalysisCallback
 from .experts import ExpertNeurons
+from .schedule import StepSchedule
 
 
 class Steering(AnalysisCallback):

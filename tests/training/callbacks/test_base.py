@@ -7,7 +7,7 @@ from babelscope.analysis.findings import Findings, read_findings, result_steps
 from babelscope.model import build_model, preset
 from babelscope.training.callbacks import AnalysisCallback, PerLanguageLoss
 from babelscope.training.callbacks.base import causal_lm
-from babelscope.training.schedule import StepSchedule
+from babelscope.training.callbacks.schedule import StepSchedule
 from torch import nn
 
 TINY = preset("toy", vocab_size=320, d_model=16, ffn_dim=16, num_layers=1, attention_heads=2)

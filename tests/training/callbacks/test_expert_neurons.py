@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from babelscope.analysis.concepts import ConceptSet, Row
+from babelscope.analysis.concepts.concept_set import ConceptSet, Row
 from babelscope.analysis.findings import read_findings
 from babelscope.model import build_model, preset
 from babelscope.training.callbacks.experts import ExpertNeurons
-from babelscope.training.schedule import StepSchedule
+from babelscope.training.callbacks.schedule import StepSchedule
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

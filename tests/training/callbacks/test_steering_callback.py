@@ -3,15 +3,15 @@
 import pytest
 import torch
 from babelscope.analysis.findings import read_findings
-from babelscope.analysis.identification import KnownWords, LexiconWords, LinguaIdentifier, WordIdentifier
+from babelscope.analysis.steering.identification import KnownWords, LexiconWords, LinguaIdentifier, WordIdentifier
 from babelscope.model import build_model, preset
 from babelscope.model.families import Family
 from babelscope.model.sites import family_of, recorded_family
 from babelscope.training.callbacks import ExpertNeurons, Steering
+from babelscope.training.callbacks.schedule import StepSchedule
 from babelscope.training.callbacks.steering import check_experts_come_first, toy_world
-from babelscope.training.schedule import StepSchedule
-from babelscope.training.steer_cli import steer
-from babelscope.training.store import TokenStore
+from babelscope.training.commands.steer import steer
+from babelscope.training.data.store import TokenStore
 from transformers import AutoTokenizer
 
 LEXICON = """

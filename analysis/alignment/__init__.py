@@ -1,0 +1,1 @@
+"""Whether translations are represented alike."""

@@ -1,0 +1,1 @@
+"""Concept experts: responses of units, average precision, the top of the list, and what languages share of it."""

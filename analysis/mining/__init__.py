@@ -1,0 +1,1 @@
+"""Concept sentences from a corpus: sentences that show a concept and, matched in length, sentences that show none."""

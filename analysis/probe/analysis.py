@@ -1,0 +1,227 @@
+"""The language probe: can one token's hidden state tell which language it belongs to?
+
+Per seed, sentences are split into training and test sentences, and tokens are drawn at random from each, the same
+number for every language. One multinomial logistic regression per layer predicts the language (Riemenschneider and
+Frank 2025; tokens per language, penalty and split are not given there and are settings here). All choices follow from
+the seed and the texts alone.
+
+Rows: `accuracy` (layer, seed), `accuracy_mean`, `accuracy_std` (layer), `recall` (layer, seed, language), `confusion`
+(layer, language = true, other_language = predicted; a share, mean over seeds), `accuracy_over_layers_mean`,
+`accuracy_over_layers_std` (seed), `chance`; for every further number n of tokens `accuracy_n` (layer, seed),
+`accuracy_n_mean`, `accuracy_n_std` (layer).
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..findings import Findings, Row
+from ..hidden import hidden_states
+from ..token_batches import TokenisedSentences, tokenise
+from .fit import ProbeFit, fit_probes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Tokens drawn for one seed: (sentence, position) in the order training then test, language by language."""
+
+    chosen: tuple[tuple[int, int], ...]
+    labels_N: Tensor
+    train_N: Tensor
+    rank_N: Tensor
+    """Place of a token within its language's training or test tokens: the first n make a smaller sample."""
+
+
+class ProbeAnalysis:
+    """The analysis `probe`."""
+
+    name = "probe"
+
+    def __init__(
+        self,
+        texts: Mapping[str, Sequence[str]],
+        tokens_per_language: int | Sequence[int] = 500,
+        seeds: Sequence[int] = (0, 1, 2),
+        C: float = 1.0,
+        test_share: float = 0.25,
+        sentences_per_language: int = 1000,
+        min_sentences: int = 40,
+        tokens_per_sentence: int = 4,
+        max_length: int = 128,
+        batch_tokens: int = 4096,
+        memory_gb: float = 2.0,
+    ) -> None:
+        """Keep the languages with enough text; see `LanguageProbe` for the settings.
+
+        Raises:
+            ValueError: settings out of range, or fewer than two languages with enough sentences.
+        """
+        counts = [tokens_per_language] if isinstance(tokens_per_language, int) else list(tokens_per_language)
+        if not counts or min(counts) < 4 or max(counts) != counts[0]:
+            raise ValueError(f"tokens_per_language={tokens_per_language}: give numbers from 4, the largest one first")
+        if not seeds:
+            raise ValueError("seeds is empty: give at least one probe seed")
+        if C <= 0:
+            raise ValueError(f"C={C}: give a positive inverse strength of the L2 penalty")
+        if not 0 < test_share < 1:
+            raise ValueError(f"test_share={test_share}: give a share between 0 and 1")
+        if tokens_per_sentence < 1:
+            raise ValueError(f"tokens_per_sentence={tokens_per_sentence}: give at least 1")
+        self.counts, self.seeds, self.C, self.test_share = counts, tuple(seeds), C, test_share
+        self.sentences_per_language, self.tokens_per_sentence = sentences_per_language, tokens_per_sentence
+        self.max_length, self.batch_tokens, self.memory_gb = max_length, batch_tokens, memory_gb
+        # A text that stands under two languages belongs to neither, and could both train and test.
+        languages_of = Counter(text for found in texts.values() for text in set(found))
+        usable = {
+            language: sorted({t for t in texts[language] if t.strip() and languages_of[t] == 1})
+            for language in sorted(texts)
+        }
+        few = {language: len(found) for language, found in usable.items() if len(found) < min_sentences}
+        self.texts = {language: found for language, found in usable.items() if language not in few}
+        self.warnings: tuple[str, ...] = ()
+        if few:
+            listed = ", ".join(f"{language} ({count})" for language, count in few.items())
+            self.warnings = (f"left out, with fewer than {min_sentences} sentences: {listed}",)
+            log.warning("Language probe: %s", self.warnings[0])
+        if len(self.texts) < 2:
+            raise ValueError(
+                f"text: {len(self.texts)} language(s) with at least {min_sentences} sentences ("
+                f"{', '.join(f'{name}: {len(found)}' for name, found in usable.items())}); a probe needs two"
+            )
+        self.languages = tuple(self.texts)
+        digest = hashlib.sha256("\0".join(f"{k}\0{t}" for k, v in self.texts.items() for t in v).encode())
+        self.settings = {
+            "tokens_per_language": counts,
+            "seeds": list(seeds),
+            "C": C,
+            "test_share": test_share,
+            "sentences_per_language": sentences_per_language,
+            "tokens_per_sentence": tokens_per_sentence,
+            "max_length": max_length,
+            "languages": list(self.languages),
+            "text": digest.hexdigest()[:16],
+        }
+
+    def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
+        """Sample, fit all layers of a seed together, and report."""
+        fits: list[dict[int, ProbeFit]] = []
+        warnings = list(self.warnings)
+        for seed in self.seeds:
+            sentences, labels = self._sentences(seed)
+            tokens = tokenise(model, tokenizer, sentences, self.max_length, special_tokens=False)
+            sample = self._sample(seed, tokens, sentences, labels)
+            states_LND = hidden_states(model, tokens, sample.chosen, self.batch_tokens)
+            fits.append({count: self._fit(states_LND, sample, count) for count in self.counts})
+            for kind, part, share in (
+                ("training", sample.train_N, 1 - self.test_share),
+                ("test", ~sample.train_N, self.test_share),
+            ):
+                reached, wanted = int(sample.rank_N[part].max()) + 1, round(self.counts[0] * share)
+                if reached < wanted:
+                    warnings.append(f"seed {seed}: {reached} {kind} tokens a language, {wanted} were asked for")
+            loose = sum(int((~fit.converged_P).sum()) for fit in fits[-1].values())
+            if loose:
+                warnings.append(f"seed {seed}: {loose} probes stopped before they had converged")
+        for warning in warnings[len(self.warnings) :]:
+            log.warning("Language probe at step %d: %s", step, warning)
+        return Findings.from_rows(self.name, step, self._rows(fits), settings=self.settings, warnings=warnings)
+
+    def _sentences(self, seed: int) -> tuple[list[str], list[int]]:
+        """Sentences of this seed in the order of their hash, and their languages' indices."""
+        sentences: list[str] = []
+        labels: list[int] = []
+        for index, language in enumerate(self.languages):
+            found = sorted(self.texts[language], key=lambda text, name=language: _key(seed, name, text))  # type: ignore[misc]
+            sentences += found[: self.sentences_per_language]
+            labels += [index] * min(len(found), self.sentences_per_language)
+        return sentences, labels
+
+    def _sample(self, seed: int, tokens: TokenisedSentences, sentences: Sequence[str], labels: Sequence[int]) -> Sample:
+        """Draw the same number of tokens for every language, from training and from test sentences."""
+        drawn: dict[tuple[int, bool], list[tuple[int, int]]] = {}
+        for index in range(len(self.languages)):
+            rows = [row for row, label in enumerate(labels) if label == index]
+            tests = max(1, round(len(rows) * self.test_share))
+            for part, is_train in ((rows[tests:], True), (rows[:tests], False)):
+                drawn[index, is_train] = list(self._tokens(seed, part, tokens, sentences))
+        chosen: list[tuple[int, int]] = []
+        marks: list[tuple[int, bool, int]] = []
+        for is_train in (True, False):
+            share = 1 - self.test_share if is_train else self.test_share
+            wanted = max(1, round(self.counts[0] * share))
+            count = min(wanted, *(len(drawn[index, is_train]) for index in range(len(self.languages))))
+            for index in range(len(self.languages)):
+                chosen += drawn[index, is_train][:count]
+                marks += [(index, is_train, rank) for rank in range(count)]
+        label, train, rank = zip(*marks, strict=True)
+        return Sample(tuple(chosen), torch.tensor(label), torch.tensor(train), torch.tensor(rank))
+
+    def _tokens(
+        self, seed: int, rows: Sequence[int], tokens: TokenisedSentences, sentences: Sequence[str]
+    ) -> Iterator[tuple[int, int]]:
+        """Tokens in the order in which they are taken: one from every sentence, then a second one, and so on."""
+        shuffled = {}
+        for row in rows:
+            first, stop = tokens.counted[row]
+            random = np.random.default_rng(int.from_bytes(_key(seed, "token", sentences[row])[:8], "little"))
+            shuffled[row] = (first + random.permutation(stop - first)).tolist()
+        for turn in range(self.tokens_per_sentence):
+            yield from ((row, places[turn]) for row, places in shuffled.items() if turn < len(places))
+
+    def _fit(self, states_LND: Tensor, sample: Sample, count: int) -> ProbeFit:
+        """Probes of all layers, trained on the first tokens of each language and tested on all test tokens."""
+        limit = max(1, round(count * (1 - self.test_share)))
+        used_N = ~sample.train_N | (sample.rank_N < limit)
+        return fit_probes(
+            states_LND[:, used_N],
+            sample.labels_N[used_N],
+            sample.train_N[used_N],
+            C=self.C,
+            memory_gb=self.memory_gb,
+        )
+
+    def _rows(self, fits: Sequence[Mapping[int, ProbeFit]]) -> list[Row]:
+        rows: list[Row] = [{"metric": "chance", "value": 1 / len(self.languages)}]
+        for count in self.counts:
+            name = "accuracy" if count == self.counts[0] else f"accuracy_{count}"
+            accuracy_SL = np.stack([fit[count].accuracy_P.numpy() for fit in fits])
+            for layer in range(accuracy_SL.shape[1]):
+                for seed, value in zip(self.seeds, accuracy_SL[:, layer], strict=True):
+                    rows.append({"metric": name, "layer": layer, "seed": seed, "value": value})
+                rows.append({"metric": f"{name}_mean", "layer": layer, "value": accuracy_SL[:, layer].mean()})
+                rows.append({"metric": f"{name}_std", "layer": layer, "value": accuracy_SL[:, layer].std()})
+            for seed, accuracy_L in zip(self.seeds, accuracy_SL, strict=True):
+                rows.append({"metric": f"{name}_over_layers_mean", "seed": seed, "value": accuracy_L.mean()})
+                rows.append({"metric": f"{name}_over_layers_std", "seed": seed, "value": accuracy_L.std()})
+        rows += self._confusion_rows([fit[self.counts[0]] for fit in fits])
+        return rows
+
+    def _confusion_rows(self, fits: Sequence[ProbeFit]) -> Iterator[Row]:
+        share_SLKK = np.stack([fit.confusion_PKK.double().numpy() for fit in fits])
+        share_SLKK = share_SLKK / share_SLKK.sum(-1, keepdims=True)
+        for layer in range(share_SLKK.shape[1]):
+            for true, language in enumerate(self.languages):
+                for seed, share_LKK in zip(self.seeds, share_SLKK, strict=True):
+                    value = share_LKK[layer, true, true]
+                    yield {"metric": "recall", "layer": layer, "seed": seed, "language": language, "value": value}
+                for predicted, other in enumerate(self.languages):
+                    yield {
+                        "metric": "confusion",
+                        "layer": layer,
+                        "language": language,
+                        "other_language": other,
+                        "value": share_SLKK[:, layer, true, predicted].mean(),
+                    }
+
+
+def _key(seed: int, kind: str, text: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{kind}\0{text}".encode(), digest_size=16).digest()

@@ -1,0 +1,1 @@
+"""Steering: force a concept's experts, let the model write, and see which language it speaks and about what."""

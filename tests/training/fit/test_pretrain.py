@@ -1,0 +1,244 @@
+"""Whole runs of a tiny model: what they write, and the invariants of watching, stopping and replaying."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from babelscope.analysis.findings import read_findings, read_rows, result_steps
+from babelscope.training.runs import RunFolder
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+ANALYSES = ("validation", "probe", "experts")
+
+
+def weights(run, step):
+    return load_file(RunFolder(run).checkpoint(step) / "model.safetensors")
+
+
+def losses(run):
+    rows = read_rows(RunFolder(run).results).to_pylist()
+    return {row["step"]: row["value"] for row in rows if row["analysis"] == "training" and row["metric"] == "loss"}
+
+
+def same_weights(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def assert_same_results(one, two):
+    for analysis in ANALYSES:
+        steps = result_steps(one / "results", analysis)
+        assert steps == result_steps(two / "results", analysis)
+        for step in steps:
+            a, b = (read_findings(run / "results", analysis, step) for run in (one, two))
+            assert a.table.equals(b.table), (analysis, step)
+            assert all((a.arrays[name] == b.arrays[name]).all() for name in a.arrays)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory, run_config):
+    """One uninterrupted run of eight steps with every callback."""
+    from babelscope.training.commands.cli import main
+
+    folder = tmp_path_factory.mktemp("whole")
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(run_config(folder / "run")))
+    assert main(["pretrain", "--config", str(config)]) == 0
+    return folder / "run"
+
+
+def test_a_run_leaves_what_the_design_says(whole_run):
+    run = RunFolder(whole_run)
+    assert run.checkpoint_steps() == [0, 1, 2, 4, 8]
+    assert [step for step, _ in run.resume_states()] == [8, 6]
+    assert yaml.safe_load(run.config.read_text())["trainer"]["max_steps"] == 8
+    for analysis in ANALYSES:
+        assert result_steps(run.results, analysis) == [0, 2, 5, 8]
+    info = json.loads((run.checkpoint(4) / "babelscope.json").read_text())
+    assert info["step"] == 4
+    assert info["tokens"] == 4 * 8 * 16 == sum(info["tokens_per_language"].values())
+    assert info["loss"] == pytest.approx(losses(whole_run)[4])
+    rows = read_rows(run.results)
+    assert {row["tokens"] for row in rows.to_pylist() if row["step"] == 5} == {5 * 8 * 16}
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_checkpoints_load_in_stock_classes(whole_run):
+    folder = RunFolder(whole_run).checkpoint(8)
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("mira", return_tensors="pt").input_ids
+    assert ids[0, 0] == 2
+    assert torch.isfinite(model(ids).logits).all()
+
+
+def test_every_step_is_recorded_once(whole_run):
+    assert sorted(losses(whole_run)) == list(range(1, 9))
+    rows = [r for r in read_rows(whole_run / "results").to_pylist() if r["analysis"] == "training"]
+    rates = {r["step"]: r["value"] for r in rows if r["metric"] == "learning_rate"}
+    assert rates[1] == pytest.approx(0.005), "the rate a step was taken with, not the next one's"
+    assert rates[2] == pytest.approx(0.01)
+    assert {"loss", "grad_norm", "tokens_per_second", "peak_memory_gb", "tokens_seen"} <= {r["metric"] for r in rows}
+
+
+def test_watching_changes_nothing(whole_run, tmp_path, run_config, run_cli):
+    assert run_cli("pretrain", run_config(tmp_path / "run", callbacks=False)) == 0
+    assert losses(tmp_path / "run") == losses(whole_run)
+    assert same_weights(weights(tmp_path / "run", 8), weights(whole_run, 8))
+
+
+def test_the_comparison_could_fail(whole_run, tmp_path, run_config, run_cli):
+    assert run_cli("pretrain", run_config(tmp_path / "run", callbacks=False, seed_everything=1)) == 0
+    assert losses(tmp_path / "run") != losses(whole_run)
+
+
+def test_one_seed_decides_weights_and_data_unless_they_have_their_own(tmp_path, run_config, run_cli):
+    def trained(name, **settings):
+        config = run_config(tmp_path / name, callbacks=False, trainer__max_steps=2, **settings)
+        config["model"]["overrides"].update(dropout=0.0, attention_dropout=0.0)
+        assert run_cli("pretrain", config) == 0
+        return losses(tmp_path / name)
+
+    first = trained("first")
+    both = trained("both", seed_everything=1)
+    assert trained("weights", seed_everything=1, data__seed=0) not in (first, both)
+    assert trained("data", seed_everything=1, model__seed=0) not in (first, both)
+    assert trained("neither", seed_everything=1, model__seed=0, data__seed=0) == first
+    assert yaml.safe_load(RunFolder(tmp_path / "both").config.read_text())["model"]["seed"] == 1
+
+
+def test_accumulation_does_not_change_which_data_a_step_sees(whole_run, tmp_path, run_config, run_cli):
+    config = run_config(tmp_path / "run", callbacks=False, data__micro_batch_size=8, trainer__max_steps=2)
+    config["model"]["overrides"].update(dropout=0.0, attention_dropout=0.0)
+    other = run_config(tmp_path / "other", callbacks=False, data__micro_batch_size=2, trainer__max_steps=2)
+    other["model"]["overrides"].update(dropout=0.0, attention_dropout=0.0)
+    assert run_cli("pretrain", config) == run_cli("pretrain", other) == 0
+    one, two = losses(tmp_path / "run"), losses(tmp_path / "other")
+    assert one == pytest.approx(two, rel=1e-2)
+
+
+INTERRUPTED = """
+import sys
+import babelscope.training.fit.checkpoints as checkpoints
+from babelscope.training.commands.cli import main
+import os, signal
+
+step, how = int(sys.argv[1]), sys.argv[2]
+original = checkpoints.ResumeStates.on_train_batch_end
+
+def stop(self, trainer, *rest):
+    if trainer.global_step == step and how != "SIGKILL":
+        os.kill(os.getpid(), getattr(signal, how))
+    original(self, trainer, *rest)
+    if trainer.global_step == step and how == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoints.ResumeStates.on_train_batch_end = stop
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(("step", "how"), [(1, "SIGKILL"), (5, "SIGKILL"), (4, "SIGTERM"), (6, "SIGUSR1")])
+def test_stopping_changes_nothing(whole_run, tmp_path, run_config, run_cli, step, how):
+    """Killed outright, the run goes back to the last state; told to stop, it saves one of that very step."""
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(run_config(tmp_path / "run")))
+    words = ["pretrain", "--config", str(config)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", INTERRUPTED, str(step), how, *words]
+    stopped = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if how == "SIGKILL":
+        assert stopped.returncode == -signal.SIGKILL, stopped.stderr
+    else:
+        assert stopped.returncode == 75, stopped.stderr
+        assert f"the state of step {step} is saved in" in stopped.stderr
+    run = RunFolder(tmp_path / "run")
+    states = [saved for saved, _ in run.resume_states()]
+    if how == "SIGKILL":
+        assert states == ([] if step < 3 else [3])
+        if not states:  # nothing to go back to: what is there may not be mistaken for a finished run
+            assert run_cli("pretrain", run_config(tmp_path / "run"), "--resume") == 2
+            return
+    else:
+        assert states[0] == step
+    resumed = subprocess.run(
+        [sys.executable, "-m", "babelscope.training.commands.cli", *words, "--resume"],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"Resuming from {run.resume}/step_{states[0]:08d}.ckpt" in resumed.stderr
+    assert losses(run.path) == losses(whole_run)
+    assert run.checkpoint_steps() == [0, 1, 2, 4, 8]
+    for saved in run.checkpoint_steps():
+        assert same_weights(weights(run.path, saved), weights(whole_run, saved)), saved
+    assert_same_results(run.path, whole_run)
+
+
+def test_a_damaged_state_is_named_and_the_one_before_it_taken(whole_run, tmp_path, run_config, run_cli, caplog):
+    caplog.set_level(logging.INFO)
+    import shutil
+
+    shutil.copytree(whole_run, tmp_path / "run")
+    newest = RunFolder(tmp_path / "run").resume_states()[0][1]
+    newest.write_bytes(newest.read_bytes()[:-5000])
+    config = run_config(tmp_path / "run")
+    assert run_cli("pretrain", config, "--resume") == 0
+    assert f"Resume state {newest} is damaged" in caplog.text
+    assert "step_00000006.ckpt" in caplog.text
+    assert losses(tmp_path / "run") == losses(whole_run)
+
+
+def test_a_replay_uses_the_kernel_of_the_run(tmp_path, run_config, run_cli):
+    from babelscope.training.sweep.loading import load_model
+
+    config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=1, model__attention="eager")
+    config["model"]["warmup_steps"] = 1
+    assert run_cli("pretrain", config) == 0
+    assert load_model(RunFolder(tmp_path / "run").checkpoint(1)).config._attn_implementation == "eager"
+
+
+def test_live_and_replay_agree(whole_run, tmp_path, run_config, run_cli):
+    callbacks = run_config(tmp_path)["trainer"]["callbacks"]
+    config = {"source": str(whole_run), "run": str(tmp_path / "replay"), "callbacks": callbacks, "steps": [0, 2, 8]}
+    assert run_cli("analyze", config) == 0
+    for analysis in ANALYSES:
+        assert result_steps(tmp_path / "replay" / "results", analysis) == [0, 2, 8]
+        for step in (0, 2, 8):
+            live, again = (read_findings(run / "results", analysis, step) for run in (whole_run, tmp_path / "replay"))
+            assert live.table.equals(again.table), (analysis, step)
+            assert live.settings == again.settings
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, run_config, run_cli, capsys):
+    config = run_config(tmp_path / "run", callbacks=False, model__learning_rate=1e30, model__warmup_steps=0)
+    assert run_cli("pretrain", config) == 1
+    message = capsys.readouterr().err
+    assert "optimizer step" in message
+    assert "Sequences in the batch: alvo: " in message
+    assert "--resume" in message
+    assert "Traceback" not in message
+
+
+def test_a_run_is_not_overwritten(whole_run, tmp_path, run_config, run_cli, capsys):
+    assert run_cli("pretrain", run_config(whole_run)) == 2
+    assert "holds a run already: go on with --resume, or name another folder" in capsys.readouterr().err
+
+
+def test_a_resumed_run_may_not_change_its_course(whole_run, run_config, run_cli, capsys):
+    config = run_config(whole_run, model__learning_rate=0.02)
+    assert run_cli("pretrain", config, "--resume") == 2
+    assert "model.learning_rate was 0.01 and is 0.02 since the run began" in capsys.readouterr().err
+
+
+def test_resume_of_a_run_that_has_not_begun_starts_it(tmp_path, run_config, run_cli, caplog):
+    caplog.set_level(logging.INFO)
+    config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=2)
+    assert run_cli("pretrain", config, "--resume") == 0
+    assert "Nothing to resume" in caplog.text
+    assert RunFolder(tmp_path / "run").checkpoint_steps() == [0, 1, 2]

@@ -1,0 +1,102 @@
+"""Claims of several processes on one folder: exclusive, given back, and taken over from the dead alone."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from babelscope.training.sweep.claims import Claims
+
+
+def test_one_holder_at_a_time(tmp_path):
+    with Claims(tmp_path) as one, Claims(tmp_path) as two:
+        assert one.take("a")
+        assert not two.take("a")
+        assert two.take("b")
+        one.release("a")
+        assert two.take("a")
+    assert not list(tmp_path.iterdir()), "all given back on leaving"
+
+
+def test_of_many_one_gets_it(tmp_path):
+    won = []
+    everyone = [Claims(tmp_path) for _ in range(8)]
+    for claims in everyone:
+        claims.__enter__()
+    barrier = threading.Barrier(8)
+
+    def race(claims):
+        barrier.wait()
+        if claims.take("a"):
+            won.append(claims)
+
+    threads = [threading.Thread(target=race, args=(claims,)) for claims in everyone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    for claims in everyone:
+        claims.__exit__()
+
+
+def test_of_many_one_takes_over(tmp_path):
+    dead(tmp_path)
+    won = []
+    everyone = [Claims(tmp_path) for _ in range(8)]
+    for claims in everyone:
+        claims.__enter__()
+    threads = [threading.Thread(target=lambda c=c: won.append(c) if c.take("a") else None) for c in everyone]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    for claims in everyone:
+        claims.__exit__()
+    assert not list(tmp_path.iterdir())
+
+
+def dead(folder, host=None):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    claim = {"host": host or socket.gethostname(), "pid": process.pid, "token": "gone"}
+    (folder / "a.claim").write_text(json.dumps(claim))
+
+
+def test_a_process_that_died_here_is_followed_at_once(tmp_path, caplog):
+    dead(tmp_path)
+    with Claims(tmp_path) as claims:
+        assert claims.take("a")
+    assert "Taking over a: process" in caplog.text
+
+
+def test_a_claim_from_elsewhere_is_taken_over_when_it_stands_still(tmp_path):
+    dead(tmp_path, host="elsewhere")
+    with Claims(tmp_path, stale_after=0.2) as claims:
+        assert not claims.take("a")
+        assert claims.still("a")
+        time.sleep(0.3)
+        assert claims.take("a")
+
+
+def test_a_claim_that_lives_is_left_alone_whatever_its_clock_says(tmp_path):
+    with Claims(tmp_path, beat=0.05) as holder, Claims(tmp_path, stale_after=0.3) as other:
+        assert holder.take("a")
+        os.utime(tmp_path / "a.claim", (0, 0))
+        deadline = time.monotonic() + 0.8
+        while time.monotonic() < deadline:
+            assert not other.take("a")
+            time.sleep(0.05)
+        assert not other.still("a") or time.sleep(0.2) or not other.still("a")
+
+
+def test_a_claim_that_another_took_is_not_given_back(tmp_path, caplog):
+    with Claims(tmp_path) as one:
+        one.take("a")
+        (tmp_path / "a.claim").write_text(json.dumps({"host": "x", "pid": 1, "token": "other"}))
+        one.release("a")
+        assert (tmp_path / "a.claim").exists()

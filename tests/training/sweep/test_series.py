@@ -1,0 +1,110 @@
+"""Which checkpoints a source has: runs, folders, patterns, repositories, and several of them."""
+
+import json
+
+import pytest
+from babelscope.training.sweep.series import Checkpoint, CheckpointSource, find_series
+
+
+def make(folder, *names, info=None):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text("{}")
+        if info:
+            (folder / name / "babelscope.json").write_text(json.dumps(info))
+    return folder
+
+
+def steps(series):
+    return [(checkpoint.step, checkpoint.tokens) for checkpoint in series]
+
+
+def found(*sources, **arguments):
+    series, problems, _ = find_series([CheckpointSource(**source) for source in sources], **arguments)
+    assert problems == []
+    return series
+
+
+def test_a_run_knows_its_steps_and_tokens(tmp_path):
+    make(tmp_path / "run" / "checkpoints", "step_00000004", info={"step": 4, "tokens": 512})
+    make(tmp_path / "run" / "checkpoints", "step_00000000", info={"step": 0, "tokens": 0})
+    assert steps(found({"path": str(tmp_path / "run")})) == [(0, 0), (4, 512)]
+    (only,) = found({"path": str(tmp_path / "run" / "checkpoints" / "step_00000004")})
+    assert (only.step, only.tokens, only.remote) == (4, 512, False)
+
+
+@pytest.mark.parametrize(
+    "names", [("checkpoint-500", "checkpoint-20"), ("global_step500", "global_step20"), ("500", "20")]
+)
+def test_folders_whose_names_end_in_steps(tmp_path, names):
+    make(tmp_path, *names)
+    (tmp_path / "checkpoint-7").mkdir()  # no config.json: no checkpoint
+    assert steps(found({"path": str(tmp_path), "tokens_per_step": 3})) == [(20, 60), (500, 1500)]
+    assert steps(found({"path": str(tmp_path), "steps": [500]})) == [(500, None)]
+
+
+def test_patterns_of_folders(tmp_path):
+    make(tmp_path / "a", "run-3-x/hf", "run-20-x/hf", "run-x/hf")
+    assert steps(found({"path": f"{tmp_path}/a/run-{{step}}-x/hf"})) == [(3, None), (20, None)]
+    assert steps(found({"path": f"{tmp_path}/a", "subfolder": "run-{step}-x/hf", "steps": [20]})) == [(20, None)]
+
+
+def test_tokens_of_a_batch_that_grew(tmp_path):
+    make(tmp_path, "step_1", "step_2", "step_9")
+    source = {"path": str(tmp_path), "tokens_per_step": 10, "tokens_at": {1: 3, 2: 8}}
+    assert steps(found(source)) == [(1, 3), (2, 8), (9, 90)]
+    assert steps(found({"path": "o/n", "steps": [2, 4], "tokens_at": {2: 8}})) == [(2, 8), (4, None)]
+
+
+def test_one_folder_is_told_its_step(tmp_path):
+    make(tmp_path, "mine", "other")
+    series = found({"path": f"{tmp_path}/mine", "steps": [10]}, {"path": f"{tmp_path}/other", "steps": [5], "tokens_per_step": 2})  # fmt: skip
+    assert [(c.step, c.path.rsplit("/", 1)[1], c.tokens) for c in series] == [(5, "other", 10), (10, "mine", None)]
+
+
+def test_repositories():
+    assert found({"path": "o/n", "steps": [10, 1], "tokens_per_step": 4}) == [
+        Checkpoint(1, "o/n", "global_step1", None, 4),
+        Checkpoint(10, "o/n", "global_step10", None, 40),
+    ]
+    assert found({"path": "o/n", "steps": [1], "revision": "step{step}"}) == [Checkpoint(1, "o/n", "step1")]
+    assert found({"path": "o/n-{step}", "steps": [1]}) == [Checkpoint(1, "o/n-1", "main")]
+    (inside,) = found({"path": "o/n", "steps": [1], "subfolder": "s_{step}"})
+    assert (inside.revision, inside.subfolder, str(inside)) == ("main", "s_1", "o/n@main/s_1")
+    last = {"path": "o/final", "steps": [30], "revision": "main"}
+    assert [str(c) for c in found({"path": "o/n", "steps": [1]}, last)] == ["o/n@global_step1", "o/final@main"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"path": "nowhere"}, "source=nowhere is neither a folder that exists nor a repository's name (owner/name)"),
+        ({"path": "o/n"}, "steps is not set: list the steps of o/n to analyse"),
+        ({"path": "o/n", "steps": [1, 2], "revision": "main"}, "revision='main': it must contain {step}, as in global_step{step}"),
+    ],
+)  # fmt: skip
+def test_wrong_requests_are_named(source, message):
+    assert message in find_series([CheckpointSource(**source)])[1]
+
+
+def test_folders_that_do_not_fit_are_named(tmp_path):
+    make(tmp_path / "two", "a-3", "b-3")
+    _, problems, _ = find_series([CheckpointSource(str(tmp_path / "two"))])
+    assert "both end in step 3: rename one" in problems[0]
+    _, problems, _ = find_series([CheckpointSource(str(tmp_path / "two"), subfolder="none-{step}")])
+    assert "matches no folder with config.json" in problems[0]
+    _, problems, _ = find_series([CheckpointSource("o/a", [3]), CheckpointSource("o/b", [3])])
+    assert problems == [
+        "source has step 3 more than once (o/a@global_step3, o/b@global_step3): restrict the steps of one of them"
+    ]
+    assert find_series([])[1] == ["source is empty: name a run, a folder, or a repository"]
+
+
+def test_missing_steps_stop_or_are_told(tmp_path):
+    make(tmp_path, "step_1", "step_2")
+    source = CheckpointSource(str(tmp_path), [2, 3])
+    expected = f"steps=[3] are not in {tmp_path}: it has [1, 2]"
+    series, problems, missing = find_series([source])
+    assert (steps(series), problems, missing) == ([(2, None)], [expected], [expected])
+    series, problems, missing = find_series([source], skip_missing=True)
+    assert (steps(series), problems, missing) == ([(2, None)], [], [expected])

@@ -1,0 +1,197 @@
+"""`babelscope concepts mine | check | convert`: concept sets from a corpus, what is wrong with one, other forms of it."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...analysis.atomic import write_text
+from ...analysis.concepts.check import LENGTH_MARGIN, MIN_POSITIVES, check_concepts
+from ...analysis.concepts.concept_set import ConceptSet
+from ...analysis.concepts.files import TABLE_SUFFIXES, Form
+from ...analysis.concepts.languages import LANGUAGES
+from ...analysis.concepts.lexicon import SHIPPED, Lexicon, read_lexicon
+from ...analysis.concepts.lexicon_check import check_lexicon
+from ...analysis.mining.corpus import Limits, mine
+from ..data.sources import Source, resolve
+from ..errors import raise_if
+
+USAGE = """usage: babelscope concepts COMMAND [--config FILE] [--setting value ...]
+
+  mine    sentences that show a concept, and sentences that show none, from a corpus
+  check   what is wrong with a concept set or a lexicon, and what to mend
+  convert a concept set in another form
+
+`babelscope concepts COMMAND --help` lists every setting.
+"""
+
+
+def concepts(arguments: list[str]) -> int:
+    """Run a command; returns the exit status: 0 done, 1 problems found by `check`, 2 wrong use."""
+    from jsonargparse import ArgumentParser
+
+    functions: dict[str, Callable[..., int]] = {"mine": mine_concepts, "check": check_path, "convert": convert}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
+    command, rest = arguments[0], arguments[1:]
+    if command not in functions:
+        print(f"babelscope concepts: no command {command!r}\n\n{USAGE}", end="", file=sys.stderr)
+        return 2
+    function = functions[command]
+    parser = ArgumentParser(prog=f"babelscope concepts {command}", description=(function.__doc__ or "").split("\n")[0])
+    parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
+    parser.add_function_arguments(function, as_positional=command != "mine", sub_configs=True)
+    settings: dict[str, Any] = parser.instantiate_classes(parser.parse_args(rest)).as_dict()
+    settings.pop("config", None)
+    return function(**settings)
+
+
+def mine_concepts(
+    sources: list[Source],
+    output: str,
+    lexicon: str | None = None,
+    concepts: list[str] | None = None,
+    per_concept: int = 100,
+    negatives: int = 1000,
+    min_chars: int = 20,
+    max_chars: int = 200,
+    min_positives: int = 20,
+    max_line_bytes: int = 1_000_000,
+    seed: int = 0,
+    num_proc: int = 1,
+    form: Form | None = None,
+    restart: bool = False,
+) -> int:
+    """Mine a concept set from a corpus: positives by word forms, negatives matched in length.
+
+    Args:
+        sources: Where the text comes from, as for prepare; each language has one source.
+        output: Where to write the set. A report goes beside it, and while it works its state, so that the same call goes
+            on after an interruption.
+        lexicon: YAML file or folder with word forms; the one that ships if not given.
+        concepts: Concepts to mine; all of the lexicon if not given.
+        per_concept: Positives wanted per concept and language.
+        negatives: Sentences wanted per language that show no concept.
+        min_chars: Shortest sentence in characters; a Chinese character counts as three.
+        max_chars: Longest sentence.
+        min_positives: A concept with fewer in a language is left out there.
+        max_line_bytes: Longer documents are counted and left out.
+        seed: Which sentences are drawn where there are more than wanted.
+        num_proc: Processes that share out the text.
+        form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
+        restart: Begin again where an interrupted run with the same output had other settings.
+    """
+    limits = Limits(per_concept, negatives, min_chars, max_chars, min_positives, seed)
+    known, problems = read_lexicon(Path(lexicon or SHIPPED))
+    read, unread = resolve(sources)
+    problems += [*unread, *limits.problems(), *output_problems(output, form)]
+    if not sources:
+        problems.append(
+            "sources is empty; give at least one, for example {path: text/{language}.txt, languages: [en]}."
+        )
+    problems += [f"{key} is {value}; give at least 1." for key, value in
+                 (("max_line_bytes", max_line_bytes), ("num_proc", num_proc)) if value < 1]  # fmt: skip
+    problems += [f"concepts: {wanted!r} is not in the lexicon." for wanted in concepts or () if wanted not in known]
+    problems += [
+        f"sources: {source.language!r} has no word forms; choose from {', '.join(LANGUAGES)}."
+        for source in read
+        if source.language not in LANGUAGES
+    ]
+    problems += [
+        f"sources: {source.language} has max_tokens, but mining counts none; give max_documents in its place."
+        for source in read
+        if source.max_tokens is not None
+    ]
+    raise_if(problems)
+
+    target = Path(output)
+    state = target.with_name(f"{target.name}.unfinished")
+    result = mine(
+        {source.language: source for source in read},
+        Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
+        per_concept=per_concept,
+        negatives=negatives,
+        min_chars=min_chars,
+        max_chars=max_chars,
+        min_positives=min_positives,
+        seed=seed,
+        max_line_bytes=max_line_bytes,
+        num_proc=num_proc,
+        state=state,
+        restart=restart,
+        progress=sys.stderr.isatty(),
+    )
+    result.concept_set.save(target, form)
+    report = target.with_name(f"{target.stem}.report.json")
+    write_text(report, json.dumps(result.report.to_dict(), indent=1) + "\n")
+    shutil.rmtree(state)
+    print(result.report.to_text())
+    print(f"\nWrote {result.concept_set} to {target}, the report to {report}")
+    return 0
+
+
+def convert(source: str, output: str, form: Form | None = None, language: str | None = None) -> int:
+    """Write a concept set in another form.
+
+    Args:
+        source: A concept set (.parquet, .csv, .jsonl, a folder of them, a datasets or ml-selfcond folder).
+        output: Where to write; nothing may be there yet.
+        form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
+        language: Language of a single ml-selfcond folder; by default what the files say.
+    """
+    problems = output_problems(output, form)
+    if not problems and Path(output).is_file():
+        problems.append(f"output: {output} exists already; remove it or choose another name.")
+    raise_if(problems)
+    concept_set = ConceptSet.load(source, language)
+    concept_set.save(output, form)
+    print(f"Wrote {concept_set} to {output}")
+    return 0
+
+
+def output_problems(output: str, form: Form | None) -> list[str]:
+    """What is wrong with the place that a set is to be written to."""
+    target = Path(output)
+    suffix = target.suffix if target.suffix in TABLE_SUFFIXES else ""
+    if (form or suffix.removeprefix(".")) in (kind.removeprefix(".") for kind in TABLE_SUFFIXES):
+        if form and suffix and suffix != f".{form}":
+            return [f"form is {form}, but output is {output}; leave one of them to the other."]
+        return [f"output: {output} is a folder; give a file name."] if target.is_dir() else []
+    if form is None and target.suffix and not suffix:
+        return [
+            f"output: {output} must end in {', '.join(TABLE_SUFFIXES)} or be a folder that is not there yet; "
+            "or set form."
+        ]
+    return [f"output: {output} is there already; give the name of a new folder."] if target.exists() else []
+
+
+def check_path(
+    path: str,
+    lexicon: str | None = None,
+    min_positives: int = MIN_POSITIVES,
+    length_margin: float = LENGTH_MARGIN,
+) -> int:
+    """Check a concept set or a lexicon and say what to mend; the exit status is 1 if there are problems.
+
+    Args:
+        path: A concept set (.parquet, .csv, .jsonl, a folder of them, a datasets or ml-selfcond one), or a lexicon (.yaml or a folder).
+        lexicon: Word forms to check sentences against; the lexicon that ships if not given.
+        min_positives: Fewer in a concept and language are a problem.
+        length_margin: How far above chance, in average precision, length alone may tell positives from negatives.
+    """
+    place = Path(path)
+    if place.suffix == ".yaml" or (place.is_dir() and any(place.glob("*.yaml"))):
+        problems = check_lexicon(place)
+        print("\n".join([*problems, f"{len(problems)} problems" if problems else "no problems"]))
+        return 1 if problems else 0
+    check = check_concepts(
+        ConceptSet.load(place),
+        Lexicon.load(lexicon or SHIPPED),
+        min_positives=min_positives,
+        length_margin=length_margin,
+    )
+    print(check.to_text())
+    return 1 if check.problems else 0

@@ -1,0 +1,233 @@
+"""`babelscope steer`: steer one model with the experts of one concept, and print what it then writes."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...analysis.concepts.concept_set import SHIPPED_SENTENCES, ConceptSet
+from ...analysis.experts.analysis import ExpertAnalysis
+from ...analysis.findings import Findings, findings_path, read_findings, write_findings
+from ...analysis.steering.analysis import SteeringAnalysis
+from ..callbacks.experts import CONCEPTS_FILE
+from ..callbacks.steering import instruments
+from ..errors import raise_if
+from ..runs import RunFolder
+from ..sweep.hub import local_copy, repository
+from ..sweep.loading import load_model, load_tokenizer, placed, placement_problems
+from ..sweep.series import Checkpoint, CheckpointSource, find_series
+
+log = logging.getLogger(__name__)
+
+CONDITIONS = {
+    "steered": "steered",
+    "unsteered": "unsteered",
+    "random": "random units",
+    "other_concept": "other concept",
+}
+
+
+def steer(
+    model: str,
+    concept: str,
+    source_language: str,
+    step: int | None = None,
+    concepts: str | None = None,
+    experts_results: str | None = None,
+    store: str | None = None,
+    languages: list[str] | None = None,
+    words: str | None = None,
+    seeds: int = 100,
+    k: int | None = None,
+    k_sweep: list[int] | None = None,
+    length: int = 20,
+    temperature: float = 0.8,
+    top_p: float = 0.9,
+    mode: str = "set",
+    positions: str = "all",
+    strength: float = 1.0,
+    random_draws: int = 4,
+    seed: int = 0,
+    batch_size: int = 400,
+    samples: int = 5,
+    output: str | None = None,
+    tokenizer: str | None = None,
+    dtype: str = "float32",
+    device: str = "auto",
+) -> str:
+    """Force a concept's experts in one model, let it write, and see which language it speaks and about what.
+
+    Args:
+        model: a checkpoint's folder, a run with `step`, or a model on the hub (owner/name, owner/name@revision).
+        concept: the concept to steer with.
+        source_language: the language whose experts are forced.
+        step: step of the checkpoint in a run; by default its last.
+        concepts: concept set to find experts with where there are none; by default that of the token store, else the
+            sentences that come with Babelscope.
+        experts_results: folder of results with experts; by default those of the run that the checkpoint belongs to.
+        store: token store that tells a toy world's words; by default the run's own.
+        languages: languages that texts are told apart in; by default the run's, else those of the concept set.
+        words: word lists of concepts, a YAML file or a folder; by default those that come with Babelscope.
+        seeds: texts of each condition; text s is drawn with seed s.
+        k: number of experts forced; by default all that were found.
+        k_sweep: further numbers of experts to steer with; 0 is the unsteered model.
+        length: tokens of a text at most.
+        temperature: of sampling.
+        top_p: sample from the most probable tokens that have this share of the probability together.
+        mode: set experts to strength times their median response, add that to them, or multiply them by strength.
+        positions: all, or the last one alone.
+        strength: see mode.
+        random_draws: draws of random units that the texts of that control are dealt out to.
+        seed: of the random units, and of the halves of the sentences where experts are found.
+        batch_size: texts of a forward pass.
+        samples: texts of each condition that are printed.
+        output: folder that the results are written to; by default they are only printed.
+        tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
+        dtype: float32, or bfloat16 to halve the memory.
+        device: auto, cpu or cuda.
+
+    Returns:
+        What is printed.
+
+    Raises:
+        ConfigError: with everything that is wrong, before the model is loaded.
+    """
+    checkpoint, problems = _checkpoint(model, step)
+    problems += placement_problems(dtype, device)
+    run = _run_of(checkpoint)
+    store = store or _store_of(run)
+    concepts = concepts or _concepts_in(store) or (SHIPPED_SENTENCES if store is None else None)
+    folder = Path(experts_results) if experts_results else run.results if run else None
+    found = _experts_there(folder, checkpoint, concept, source_language)
+    if experts_results and checkpoint is not None and found is None:
+        problems.append(
+            f"experts_results={experts_results} has no experts of {concept} in {source_language} at step "
+            f"{checkpoint.step}: name results that have, or concepts to find them with"
+        )
+    elif found is None and concepts is None:
+        problems.append(
+            f"concepts: no experts of {concept} in {source_language} have been found for this checkpoint yet, and there "
+            "is no concept set to find them with: name one"
+        )
+    chosen = ConceptSet.load(concepts) if found is None and concepts is not None else None
+    if chosen is not None:
+        for field, name, known in (
+            ("concept", concept, chosen.concepts), ("source_language", source_language, chosen.languages),
+        ):  # fmt: skip
+            if name not in known:
+                problems.append(f"{field}={name} is not in {concepts}: choose from {', '.join(known)}")
+    raise_if(problems)
+    assert checkpoint is not None
+    checkpoint = local_copy(checkpoint)
+
+    known = found.settings["languages"] if found else chosen.languages if chosen else ()
+    identifier, tells = instruments(store, languages, words, lambda: known)
+    target = placed(device)
+    lm = load_model(checkpoint.path, dtype, target)
+    reader = load_tokenizer(tokenizer or checkpoint.path)
+    if found is None:
+        assert chosen is not None
+        log.info("finding the experts of %s in %s", concept, source_language)
+        other = next(
+            (name for name in chosen.concepts if name != concept and chosen.positives(name, source_language)), None
+        )
+        only = [concept] if other is None else [concept, other]
+        found = ExpertAnalysis(chosen, k=k, seed=seed, languages=[source_language], only=only)(
+            lm, reader, checkpoint.step
+        )
+    analysis = SteeringAnalysis(
+        lambda _step: found, identifier, tells, concepts=[concept], source_languages=[source_language], seeds=seeds, k=k,
+        k_sweep=k_sweep or (), length=length, temperature=temperature, top_p=top_p, mode=mode, positions=positions,
+        strength=strength, random_draws=random_draws, seed=seed, batch_size=batch_size,
+    )  # fmt: skip
+    findings = analysis(lm, reader, checkpoint.step).with_tokens(checkpoint.tokens)
+    if output is not None:
+        write_findings(findings, output)
+    return summary(findings, concept, source_language, samples)
+
+
+def summary(findings: Findings, concept: str, language: str, samples: int) -> str:
+    """Shares of languages, presence and fluency of each condition as a table, and some of the texts."""
+    values: dict[tuple[str, str | None], float] = {}
+    for row in findings.table.to_pylist():
+        if row["concept"] in (None, concept) and row["language"] in (None, language):
+            values.setdefault((row["metric"], row["other_language"]), row["value"])
+    names = dict(CONDITIONS) | {f"steered_k{k}": f"steered, k={k}" for k in findings.settings["k_sweep"]}
+    names = {name: title for name, title in names.items() if (f"texts_{name}", None) in values}
+    columns: dict[str, tuple[str, str | None]] = {
+        **{other: ("share", other) for other in (*findings.settings["languages"], "unclear")},
+        **{"concept": ("presence", None), "empty": ("empty", None), "repetitive": ("repetitive", None)},
+    }
+    width = max(len(title) for title in names.values())
+    lines = [
+        f"{findings.settings['k']} experts of {concept} in {language}, {findings.settings['seeds']} texts a condition, "
+        "95 % Wilson intervals",
+        "",
+        " " * width + "".join(f"{column:>18}" for column in columns) + f"{'perplexity':>12}",
+    ]
+    for name, title in names.items():
+        cells = []
+        for metric, other in columns.values():
+            parts = [values.get((f"{metric}_{name}{end}", other)) for end in ("", "_low", "_high")]
+            cells.append("-" if None in parts else "{:.0%} [{:.0%}, {:.0%}]".format(*parts))  # type: ignore[str-format]
+        lines.append(
+            f"{title:<{width}}" + "".join(f"{c:>18}" for c in cells) + f"{values[f'perplexity_{name}', None]:12.1f}"
+        )
+    for condition in ("steered", "unsteered", "random"):
+        texts = [text for text in findings.texts if text["condition"] == condition]
+        own = [
+            text for text in texts if text["concept"] in (None, concept) and text["k"] in (0, findings.settings["k"])
+        ]
+        lines += ["", f"{CONDITIONS[condition]}:"]
+        lines += [f"  {text['seed']:>3} {text['language']:<8} {_line(text['text'])}" for text in own[:samples]]
+    return "\n".join([*lines, *(f"\n{warning}" for warning in findings.warnings)])
+
+
+def _line(text: str) -> str:
+    """Model output on one line of a terminal, without anything that could steer that."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _checkpoint(model: str, step: int | None) -> tuple[Checkpoint | None, list[str]]:
+    if not Path(model).is_dir():
+        published = repository(model)
+        if published is None:
+            return None, [f"model={model} is not a folder: name a checkpoint's folder, a run, or owner/name on the hub"]
+        if step is not None:
+            return None, [f"step={step}: only a run has steps; for a model on the hub write model={model}@REVISION"]
+        return published, []
+    series, problems, _ = find_series([CheckpointSource(model, steps=None if step is None else [step])])
+    return (series[-1] if series else None), [problem.replace("source", "model", 1) for problem in problems]
+
+
+def _run_of(checkpoint: Checkpoint | None) -> RunFolder | None:
+    """The run that a checkpoint lies in, if it does."""
+    if checkpoint is None or Path(checkpoint.path).resolve().parent.name != "checkpoints":
+        return None
+    return RunFolder(Path(checkpoint.path).resolve().parent.parent)
+
+
+def _store_of(run: RunFolder | None) -> str | None:
+    if run is None or not run.config.exists():
+        return None
+    settings: dict[str, Any] = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    path = settings.get("data", {}).get("store")
+    return path if path is not None and Path(path).exists() else None
+
+
+def _concepts_in(store: str | None) -> str | None:
+    path = None if store is None else Path(store) / CONCEPTS_FILE
+    return str(path) if path is not None and path.exists() else None
+
+
+def _experts_there(folder: Path | None, checkpoint: Checkpoint | None, concept: str, language: str) -> Findings | None:
+    """The experts that an analysis of the checkpoint found already, if those asked for are among them."""
+    if folder is None or checkpoint is None or not findings_path(folder, ExpertAnalysis.name, checkpoint.step).exists():
+        return None
+    found = read_findings(folder, ExpertAnalysis.name, checkpoint.step)
+    settings = found.settings
+    if concept not in settings["concepts"] or language not in settings["languages"]:
+        return None
+    at = settings["concepts"].index(concept), settings["languages"].index(language), 0
+    return found if found.arrays["indices"][at] >= 0 else None

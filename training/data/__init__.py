@@ -1,0 +1,1 @@
+"""Text to token blocks, and the stream of them that trains."""

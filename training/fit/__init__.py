@@ -1,0 +1,1 @@
+"""Pretraining: configuration, preflight, the Lightning module, checkpoints, stopping and going on."""

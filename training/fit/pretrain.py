@@ -1,0 +1,196 @@
+"""`babelscope pretrain`: configuration, preflight, fit, and going on where a run stopped."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import lightning.pytorch as pl
+import torch
+import transformers
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+from ...analysis.atomic import write_text
+from ..data.datamodule import TokenBlocks
+from ..errors import raise_if
+from ..runs import RunFolder
+from .checkpoints import ResumeStates, ScheduledCheckpoints, newest_whole_state
+from .metrics import StepMetrics
+from .module import Pretraining
+from .preflight import changes_since, problems_of
+from .progress import TrainingProgress
+from .stopping import EXIT_RESUMABLE
+from .wandb_logger import RunWandbLogger
+
+log = logging.getLogger(__name__)
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": -1,
+    "accelerator": "auto",
+    "devices": "auto",
+    "precision": "bf16-mixed",
+    "gradient_clip_val": 1.0,
+    "use_distributed_sampler": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+    "limit_val_batches": 0,
+}
+
+
+class PretrainCLI(LightningCLI):
+    """LightningCLI with the run's folder, the run's own callbacks, and all mistakes reported at once."""
+
+    resume_from: Path | None = None
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what belongs to a run rather than to the model, the data or the trainer."""
+        parser.add_argument("--run", type=str, required=True, help="folder of the run: everything is written below it")
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on with the newest whole resume state of the run; a run that has not begun starts",
+        )
+        parser.add_argument("--note", type=str | None, default=None, help="shown at the top of the run's report")
+        parser.add_lightning_class_args(ScheduledCheckpoints, "checkpoints")
+        parser.add_lightning_class_args(ResumeStates, "resume_states")
+        parser.add_lightning_class_args(StepMetrics, "metrics")
+
+    def before_instantiate_classes(self) -> None:
+        """Check everything, settle what to resume from, and fill in what follows from the run's folder."""
+        self._one_seed()
+        config = self.config.as_dict()
+        raise_if(problems_of(config, config["resume"], _known_world_size(config["trainer"])))
+        run = RunFolder(Path(self.config.run))
+        self.resume_from = _state_to_resume(run, _comparable(config)) if self.config.resume else None
+        self.config.trainer.default_root_dir = str(run.path)
+
+    def _one_seed(self) -> None:
+        """Initial weights, order of the data and dropout follow from one seed, unless the first two have their own."""
+        seed = self.config.seed_everything
+        for part in (self.config.model, self.config.data):
+            if part.seed is None:
+                part.seed = 0 if isinstance(seed, bool) else seed
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """A trainer with the run's loggers, unless the configuration names others."""
+        run = RunFolder(Path(self.config.run))
+        run_id = run.run_id(self.config.note)
+        trainer_config = self.config.trainer
+        if trainer_config.logger is None:
+            kwargs["logger"] = [
+                CSVLogger(str(run.path), name="logs"),
+                RunWandbLogger(save_dir=str(run.path), id=run_id, name=run.path.name),
+            ]
+        if SLURMEnvironment.detect():
+            # Its own requeueing saves inside the signal handler, which deadlocks when ranks differ in what they do.
+            kwargs["plugins"] = [SLURMEnvironment(auto_requeue=False)]
+        trainer = super().instantiate_trainer(**kwargs)
+        for logger in trainer.loggers:
+            if isinstance(logger, RunWandbLogger):
+                logger.adopt_run(run_id, str(run.path))
+        return trainer
+
+
+def pretrain(arguments: Sequence[str]) -> int:
+    """Run `babelscope pretrain` with command-line arguments; returns the exit status."""
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        library = logging.getLogger(name)
+        library.setLevel(logging.WARNING)
+        library.handlers.clear()  # it would print what it passes on to ours a second time
+    cli = PretrainCLI(
+        Pretraining,
+        TokenBlocks,
+        run=False,
+        save_config_callback=None,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [TrainingProgress()]},
+        parser_kwargs={"prog": "babelscope pretrain", "description": pretrain_help()},
+        args=list(arguments),
+    )
+    run = RunFolder(Path(cli.config.run))
+    trainer: pl.Trainer = cli.trainer
+    if trainer.is_global_zero:
+        run.path.mkdir(parents=True, exist_ok=True)
+        config = _comparable(cli.config.as_dict())
+        write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        for logger in trainer.loggers:
+            logger.log_hyperparams({key: config[key] for key in ("run", "data", "trainer", "checkpoints")})
+        _announce(cli, run)
+    began = time.monotonic()
+    trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    if any(isinstance(c, ResumeStates) and c.stopped for c in trainer.callbacks):  # type: ignore[attr-defined]
+        return EXIT_RESUMABLE
+    if trainer.is_global_zero:
+        log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, time.monotonic() - began, run.path)
+        log.info("Look at it: babelscope report %s", run.path)
+    return 0
+
+
+def pretrain_help() -> str:
+    """The first words of `babelscope pretrain --help`."""
+    return (
+        "Pretrain a multilingual language model from a prepared token store, with checkpoints, probes and expert "
+        "neurons on the fly. Single settings: --model.learning_rate 5e-4, --trainer.max_steps 1000, ..."
+    )
+
+
+def _announce(cli: PretrainCLI, run: RunFolder) -> None:
+    data: TokenBlocks = cli.datamodule
+    weights = zip(data.languages, data.mixture.weights, strict=True)
+    shares = ", ".join(f"{language} {weight:.1%}" for language, weight in weights)
+    steps = cli.trainer.max_steps
+    tokens = data.global_batch_size * data.block_length
+    log.info("Run %s: %s, %d steps of %s tokens", run.path, cli.config.model.preset, steps, f"{tokens:,}")
+    log.info("Languages: %s", shares)
+    if cli.resume_from is not None:
+        log.info("Resuming from %s", cli.resume_from)
+    elif cli.config.resume:
+        log.info("Nothing to resume in %s: starting at step 0", run.path)
+
+
+def _state_to_resume(run: RunFolder, config: dict[str, Any]) -> Path | None:
+    if not run.has_work():
+        return None
+    state = newest_whole_state(run)
+    if state is None:
+        raise_if([f"run={run.path}: no resume state is whole; start again in another folder"])
+    if run.config.exists():
+        decisive, harmless = changes_since(yaml.safe_load(run.config.read_text(encoding="utf-8")), config)
+        raise_if(f"{line} since the run began: set it back, or start a new run" for line in decisive)
+        for line in harmless:
+            log.warning("Resumed with a change: %s", line)
+    return state
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """The resolved configuration as plain YAML types, without what only says how this process was called."""
+    plain = yaml.safe_load(yaml.safe_dump(_plain({k: v for k, v in config.items() if k not in ("config", "resume")})))
+    plain["trainer"].pop("default_root_dir", None)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _known_world_size(trainer: dict[str, Any]) -> int | None:
+    """Number of processes where the configuration says it in plain numbers."""
+    nodes = int(os.environ.get("SLURM_NNODES", trainer.get("num_nodes") or 1))
+    devices = str(trainer.get("devices"))
+    if devices == "auto" and trainer.get("accelerator") in ("auto", "gpu", "cuda"):
+        count = torch.cuda.device_count()
+        return nodes * max(1, count) if count or trainer["accelerator"] == "auto" else None
+    return nodes * int(devices) if devices.isdigit() else None

@@ -1,0 +1,1 @@
+"""The callbacks of training over a series of checkpoints."""

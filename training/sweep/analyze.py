@@ -1,0 +1,168 @@
+"""`babelscope analyze`: the callbacks of training over a series of checkpoints, by one or several processes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import transformers
+import yaml
+from huggingface_hub.utils import disable_progress_bars
+from lightning.pytorch.loggers import Logger
+
+from ...model.families import Family
+from ..callbacks import AnalysisCallback, CheckpointHealth
+from ..data.store import TokenStore
+from ..errors import raise_if
+from ..runs import RunFolder
+from .claims import Claims
+from .hub import Hub
+from .loading import placed, placement_problems
+from .order import Sweep
+from .series import CheckpointSource, find_series
+from .settings import changes, remember
+from .work import CheckpointWork
+
+log = logging.getLogger(__name__)
+
+
+def analyze(
+    source: str | list[CheckpointSource],
+    run: str,
+    callbacks: list[AnalysisCallback],
+    steps: list[int] | None = None,
+    revision: str | None = None,
+    subfolder: str | None = None,
+    tokens_per_step: int | None = None,
+    tokens_at: dict[int, int] | None = None,
+    tokenizer: str | None = None,
+    store: str | None = None,
+    dtype: str = "float32",
+    device: str = "auto",
+    family: Family | None = None,
+    health: bool = True,
+    missing: str = "stop",
+    keep: int = 2,
+    shard: str = "1/1",
+    again: bool = False,
+    logger: Logger | None = None,
+) -> list[str]:
+    """Run analysis callbacks over a series of checkpoints and write what they find below a run's folder.
+
+    What has results is not done again; the same command goes on where a sweep was interrupted. Several processes may
+    work on one run.
+
+    Args:
+        source: a Babelscope run, a folder of checkpoints, one checkpoint's folder, or a repository's name; or a list
+            of sources (path, steps, revision, subfolder, tokens_per_step, tokens_at each).
+        run: folder that results are written to; for a Babelscope run as the source it may be the run itself.
+        callbacks: analysis callbacks, as under trainer.callbacks for pretraining; every checkpoint is analysed,
+            whatever their schedules say.
+        steps: restrict the series to these steps; required for a repository.
+        revision: how a repository names the revision of a step; global_step{step} by default.
+        subfolder: where the checkpoints are folders of a path or repository, how the folder of a step is named.
+        tokens_per_step: training tokens per step, where the checkpoints do not say.
+        tokens_at: training tokens until a step, for steps that tokens_per_step does not fit (a batch that grew).
+        tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
+        store: token store for callbacks that read held-out text or concepts from it; by default the run's own.
+        dtype: float32, or bfloat16 to halve the memory.
+        device: auto, cpu or cuda.
+        family: where hidden states, blocks and units are, for an architecture that has no row of its own.
+        health: examine every checkpoint first, whether or not CheckpointHealth is among the callbacks; of several
+            checkpoints with the same weights one is analysed.
+        missing: stop before any work where a checkpoint is missing, or skip it.
+        keep: checkpoints fetched from a repository that may lie on disk at a time, the next one included.
+        shard: i/n, to do the i-th of n parts of the series.
+        again: analyse again what has results already, or what could not be analysed.
+        logger: a logger for the findings besides the results, for example
+            babelscope.training.fit.wandb_logger.RunWandbLogger.
+
+    Returns:
+        What could not be analysed, a line a checkpoint: a damaged file or weights that are not finite never stop a
+        sweep. The reasons are recorded in place of the results, and such a checkpoint is not tried again of itself.
+
+    Raises:
+        ConfigError: with everything that is wrong, before any model is loaded.
+        SweepStoppedError: a checkpoint turned out to be missing, and missing is stop.
+    """
+    sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)] if isinstance(source, str) else source  # fmt: skip
+    series, problems, absent = find_series(sources, skip_missing=missing == "skip")
+    if not callbacks:
+        problems.append(
+            "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe"
+        )
+    problems += _problems(dtype, device, missing, keep, shard)
+    if not isinstance(source, str) and any(
+        v is not None for v in (steps, revision, subfolder, tokens_per_step, tokens_at)
+    ):
+        problems.append(
+            "steps, revision, subfolder, tokens_per_step and tokens_at belong into the entries of the list of sources"
+        )
+    try:
+        store = _store_of(sources, store)
+    except ValueError as error:
+        problems.append(f"store: {error}")
+    if health and not any(isinstance(callback, CheckpointHealth) for callback in callbacks):
+        callbacks = [CheckpointHealth(), *callbacks]
+    callbacks = sorted(callbacks, key=lambda callback: not isinstance(callback, CheckpointHealth))
+    names = [callback.name for callback in callbacks]
+    problems += [f"callbacks has {name} {names.count(name)} times: one of a kind writes to a run" for name in sorted({n for n in names if names.count(n) > 1})]  # fmt: skip
+    for callback in callbacks:
+        callback.store = callback.store or store
+    folder = RunFolder(Path(run))
+    common = {
+        "source": [asdict(replace(entry, path=str(Path(entry.path)), steps=None)) for entry in sources],
+        "dtype": dtype,
+        "tokenizer": tokenizer,
+        "family": None if family is None else asdict(family),
+    }
+    if not again:
+        problems += changes(folder.path, common, callbacks)
+    raise_if(problems)
+
+    hub = Hub(folder.path / "downloads")
+    gone = hub.missing(checkpoint for checkpoint in series if checkpoint.remote)
+    absent += gone.values()
+    if missing == "stop":
+        raise_if(gone.values())
+    for problem in absent:
+        log.warning("Skipped: %s", problem)
+    number, parts = (int(part) for part in shard.split("/"))
+    series = [checkpoint for checkpoint in series if checkpoint not in gone]
+    planned, series = [checkpoint.step for checkpoint in series], series[number - 1 :: parts]
+
+    run_id = folder.run_id(f"Analysis of {', '.join(entry.path for entry in sources)}")
+    remember(folder.path, common, callbacks, planned)
+    if logger is not None and hasattr(logger, "adopt_run"):
+        logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
+    transformers.utils.logging.disable_progress_bar()
+    disable_progress_bars()
+    target = placed(device)
+    work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family)
+    with Claims(folder.path / "claims") as claims:
+        return Sweep(work, series, hub, claims, keep, missing == "skip").run()
+
+
+def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> list[str]:
+    problems = placement_problems(dtype, device)
+    if missing not in ("stop", "skip"):
+        problems.append(f"missing={missing}: choose stop or skip")
+    if keep < 1:
+        problems.append(f"keep={keep}: at least the checkpoint at work must lie on disk; give 1 or more")
+    number, _, parts = shard.partition("/")
+    if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
+        problems.append(f"shard={shard}: give i/n with i from 1 to n, for example 1/4")
+    return problems
+
+
+def _store_of(sources: Sequence[CheckpointSource], store: str | None) -> str | None:
+    """The token store named, or the one that the source's configuration names and that is still there."""
+    if store is not None:
+        return str(TokenStore(store).path)
+    for source in sources:
+        config = RunFolder(Path(source.path)).config
+        if config.exists():
+            path = yaml.safe_load(config.read_text(encoding="utf-8")).get("data", {}).get("store")
+            if path is not None and Path(path).exists():
+                return path
+    return None

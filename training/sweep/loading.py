@@ -1,0 +1,124 @@
+"""A checkpoint as a causal LM in evaluation mode, whole or not at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from ...model import XGLMForCausalLM
+from ...model.families import Family
+from ...model.sites import use_family
+from ..runs import CHECKPOINT_FILE, checkpoint_info
+
+
+class CheckpointDamagedError(ValueError):
+    """A checkpoint whose files are there but are not the whole of a model; the message says which and how."""
+
+
+def placement_problems(dtype: str, device: str) -> list[str]:
+    """What is wrong with where, and in which precision, a model is to be loaded."""
+    problems = []
+    if dtype not in ("float32", "bfloat16"):
+        problems.append(f"dtype={dtype}: choose float32 or bfloat16")
+    if device not in ("auto", "cpu", "cuda"):
+        problems.append(f"device={device}: choose auto, cpu or cuda")
+    elif device == "cuda" and not torch.cuda.is_available():
+        problems.append("device=cuda: no GPU is visible here; use auto or cpu")
+    return problems
+
+
+def placed(device: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here."""
+    return torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def load_model(
+    path: str | Path,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+    family: Family | None = None,
+) -> PreTrainedModel:
+    """Load a checkpoint; XGLM in our class, so that a replay computes what the run computed.
+
+    No code of a repository is ever run, and pickled weights are read as weights only.
+
+    Raises:
+        CheckpointDamagedError: weights are missing, damaged, or of another shape than the configuration says.
+        ValueError: the architecture needs code of its own, or has no row in the table of families.
+    """
+    path = str(path)
+    config = _read(
+        path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True), "config.json"
+    )
+    kind: Any = XGLMForCausalLM if config.model_type == "xglm" else AutoModelForCausalLM
+    own = Path(path) / CHECKPOINT_FILE
+    attention = checkpoint_info(Path(path)).get("attention") if own.exists() else None
+    model, report = _read(
+        path,
+        lambda: kind.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+            weights_only=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        ),
+        "the weights",
+    )
+    # The library fills what is missing with random numbers.
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise CheckpointDamagedError(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
+    if family is not None:
+        use_family(model, family)
+    return model.to(device).eval()
+
+
+def load_tokenizer(path: str | Path) -> Any:
+    """The tokenizer at a path or of a repository.
+
+    Raises:
+        CheckpointDamagedError: its files are there and can't be read.
+        ValueError: there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
+    except Exception as error:  # a damaged tokenizer.json is a plain Exception to the library
+        if (Path(path) / "tokenizer.json").exists():
+            raise CheckpointDamagedError(f"{path}: tokenizer.json can't be read ({_first_line(error)})") from error
+        if not isinstance(error, OSError | ValueError | KeyError | TypeError):
+            raise
+        raise ValueError(
+            f"tokenizer: none can be loaded from {path} ({_first_line(error)}): name one with "
+            "tokenizer=NAME_OR_FOLDER, for example that of the final model's repository"
+        ) from error
+
+
+def _read(path: str, load: Callable[[], Any], what: str) -> Any:
+    try:
+        return load()
+    except (OSError, SafetensorError, EOFError, RuntimeError) as error:
+        if "allocate memory" in str(error):
+            raise  # the machine's fault, not the checkpoint's
+        raise CheckpointDamagedError(f"{path}: {what} can't be read ({_first_line(error)})") from error
+    except UnpicklingError as error:
+        raise CheckpointDamagedError(
+            f"{path}: its pickled weights hold more than weights, and are not loaded: {_first_line(error)}"
+        ) from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{path} needs code of its own repository, which is never run here: only architectures that transformers "
+            "knows can be analysed"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

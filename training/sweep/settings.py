@@ -1,0 +1,97 @@
+"""What a sweep was asked for, kept beside its results: a changed configuration is named instead of mixed in."""
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...analysis.atomic import write_text
+from ...analysis.failures import failure_of
+from ...analysis.findings import Findings, read_findings, result_steps
+from ..callbacks.base import AnalysisCallback
+
+SWEEP_FILE = "sweep.json"
+_ABSENT = "not set"
+
+# They decide how the work is done, not what comes out.
+_NEUTRAL = frozenset({"schedule", "results", "batch_tokens", "memory_gb"})
+
+
+def described(callback: AnalysisCallback) -> dict[str, Any]:
+    """The plain settings of a callback, flat, with names as in its configuration."""
+    names = {name for name in vars(callback) if not name.startswith("_")} - _NEUTRAL
+    flat = _flat({name: vars(callback)[name] for name in sorted(names)})
+    known = set(inspect.signature(type(callback)).parameters) | {"store"}
+    # What a callback keeps in a mapping was an argument of its own.
+    named = {(name.split(".", 1)[1] if name.split(".", 1)[0] not in known else name): v for name, v in flat.items() if "." in name}  # fmt: skip
+    named |= {name: value for name, value in flat.items() if "." not in name}
+    return {name: value for name, value in named.items() if name not in _NEUTRAL}
+
+
+def changes(folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback]) -> list[str]:
+    """What is otherwise than when the results in a sweep's folder were begun; one problem a setting."""
+    path = folder / SWEEP_FILE
+    if not path.exists():
+        return []
+    before = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "set again: true to replace the results, or name another run"
+    found = [
+        f"{name} was {old} and is {new} since this sweep began: {remedy}"
+        for name, old, new in _differences(before["common"], _plain(dict(common)))
+    ]
+    for callback in callbacks:
+        if callback.name in before["analyses"] and result_steps(folder / "results", callback.name):
+            found += [
+                f"{type(callback).__name__}.{name} was {old} and is {new} since its results were begun: {remedy}"
+                for name, old, new in _differences(before["analyses"][callback.name], _plain(described(callback)))
+            ]
+    return found
+
+
+def remember(
+    folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback], steps: Iterable[int]
+) -> None:
+    """Keep what the sweep was asked for; analyses and steps of earlier sweeps in the same folder stay known."""
+    path = folder / SWEEP_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"analyses": {}, "steps": []}
+    content = {
+        "common": dict(common),
+        "analyses": {**before["analyses"], **{callback.name: described(callback) for callback in callbacks}},
+        "steps": sorted({*before["steps"], *steps}),
+    }
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, default=str))
+
+
+def other_settings(findings: Findings, results: Path) -> list[str]:
+    """How the settings of findings differ from those of other steps: where a file changed under the same name."""
+    for step in result_steps(results, findings.analysis):
+        before = read_findings(results, findings.analysis, step)
+        if step != findings.step and failure_of(before) is None:
+            return [
+                f"{name} was {old} at step {step} and is {new}"
+                for name, old, new in _differences(_flat(before.settings), _flat(_plain(dict(findings.settings))))
+            ]
+    return []
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[tuple[str, Any, Any]]:
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, _ABSENT), now.get(name, _ABSENT)
+        if old != new:
+            yield name, old, new
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from JSON."""
+    return json.loads(json.dumps(values, default=str))

@@ -1,0 +1,1 @@
+"""The controlled worlds: invented languages whose truth is known."""
