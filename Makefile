@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM ?= true
 help:
 	@echo "make demo    prepare, train and analyse the toy world, then write a report (about 5 minutes)"
 	@echo "make test    all tests"
-	@echo "make check   format, lint and types"
+	@echo "make check   format, lint, types and which room may import which"
 	@echo "make format  put the code into form"
 	@echo "make clean   remove the environment and caches; runs and data stay"
 
@@ -36,6 +36,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p babelscope
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -35,6 +35,9 @@ ROW_SCHEMA = pa.schema(
 )
 """One measurement a row; what does not apply is null."""
 
+UNCLEAR = "unclear"
+"""In place of a language: a text that is in none of those known, or not clearly in one."""
+
 Row = Mapping[str, Any]
 _ROW_KEYS = frozenset(ROW_SCHEMA.names) - {"step", "tokens", "analysis"}
 

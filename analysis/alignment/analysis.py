@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ...model.sites import backbone_of, blocks_of
-from ..concepts.text import read_table
 from ..failures import BrokenModelError
 from ..findings import Findings
 from ..hidden import watched_layers
+from ..tables import read_table
 from ..token_batches import TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .measures import align, high

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ..atomic import atomic_file, atomic_folder
+from ..tables import TABLE_SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ COLUMNS = ("concept", "language", "text", "label")
 Form = Literal["parquet", "csv", "jsonl", "datasets", "selfcond"]
 """What a set can be written as: a file, a folder as `datasets` saves one, or ml-selfcond's folders."""
 FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
-TABLE_SUFFIXES = tuple(FORMS)
 CONCEPT_LIST = "concept_list.csv"
 UNSAFE = re.compile(r"[^\w.'-]|^\.")
 SAVED_TABLE = ("dataset_dict.json", "state.json")

@@ -115,32 +115,6 @@ def languages_per_unit(indices_CLk: np.ndarray) -> Iterator[tuple[int, np.ndarra
             yield concept, *np.unique(indices_CLk[concept, present], return_counts=True)
 
 
-def cluster_interval(values_CLL: np.ndarray, seed: int = 0, draws: int = 1000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over concepts and pairs of different languages.
-
-    Concepts and languages are drawn with replacement, each with all its measurements, for neither two pairs that share
-    a language nor two pairs of one concept are independent. A language drawn twice makes no pair with itself; draws
-    without any pair are left out.
-
-    Args:
-        values_CLL: symmetric in the languages; NaN is left out.
-    """
-    concepts, languages, _ = values_CLL.shape
-    a, b = np.triu_indices(languages, 1)
-    values_CR = values_CLL[:, a, b]
-    here_CR = ~np.isnan(values_CR)
-    if not here_CR.any():
-        return float("nan"), float("nan")
-    random = np.random.default_rng(seed)
-    weight_DC = random.multinomial(concepts, np.full(concepts, 1 / concepts), size=draws)
-    weight_DL = random.multinomial(languages, np.full(languages, 1 / languages), size=draws)
-    weight_DR = weight_DL[:, a] * weight_DL[:, b]
-    total_D = ((weight_DC @ np.where(here_CR, values_CR, 0)) * weight_DR).sum(axis=1)
-    count_D = ((weight_DC @ here_CR) * weight_DR).sum(axis=1)
-    low, high = np.quantile(total_D[count_D > 0] / count_D[count_D > 0], [0.025, 0.975])
-    return float(low), float(high)
-
-
 def _present(indices_CLk: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for concept, indices_Lk in enumerate(indices_CLk):
         yield concept, np.flatnonzero(indices_Lk[:, 0] >= 0)

@@ -28,10 +28,10 @@ import numpy as np
 import pyarrow as pa
 
 from ..findings import ROW_SCHEMA
+from ..stats import cluster_interval
 from .activations import Units
 from .overlap import (
     chance_overlap,
-    cluster_interval,
     control_overlap,
     corrected_overlap,
     languages_per_unit,

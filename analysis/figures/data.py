@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..steering.identification import UNCLEAR
+from ..findings import UNCLEAR
 
 Runs = Mapping[str, pa.Table]
 """Run name -> rows with the columns of `ROW_SCHEMA`."""

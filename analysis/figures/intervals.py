@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..steering.rows import wilson_interval
+from ..stats import wilson_interval
 
 DRAWS = 2000
 

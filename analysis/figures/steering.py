@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..steering.identification import UNCLEAR
-from ..steering.rows import wilson_interval
+from ..findings import UNCLEAR
+from ..stats import wilson_interval
 from .axis import finish_steps
 from .data import Series, only, select, series_by, tokens_of, values_of
 from .intervals import Cell, Estimate, mean_over_concepts

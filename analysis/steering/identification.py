@@ -15,10 +15,10 @@ from lingua import IsoCode639_1, LanguageDetectorBuilder
 from ..concepts.languages import LANGUAGES
 from ..concepts.lexicon import FORM, Lexicon
 from ..concepts.word_forms import Matcher
+from ..findings import UNCLEAR
 
 log = logging.getLogger(__name__)
 
-UNCLEAR = "unclear"
 MIN_LETTERS = 10
 """Letters of different words that a text needs to have a language; a Han character counts as three."""
 MARGIN = 0.2

@@ -20,11 +20,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..findings import Row
-from .identification import UNCLEAR, Shown
+from ..findings import UNCLEAR, Row
+from ..stats import wilson_interval
+from .identification import Shown
 
-Z = 1.959963984540054
-"""Of a two-sided 95 % interval."""
 FEWEST_PAIRS = 5
 """Texts with fewer token pairs are not called repetitive."""
 
@@ -50,17 +49,6 @@ class Text:
         """Whether fewer than half of the token pairs are distinct."""
         pairs = list(zip(self.ids, self.ids[1:], strict=False))
         return len(pairs) >= FEWEST_PAIRS and 2 * len(set(pairs)) < len(pairs)
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927): the p with |p̂ − p| ≤ z √(p(1 − p)/n)."""
-    assert 0 <= successes <= trials
-    assert trials
-    share, spread = successes / trials, Z * Z / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    # At the ends the interval ends exactly there; rounding must not put it beyond.
-    return (0.0 if successes == 0 else centre - half), (1.0 if successes == trials else centre + half)
 
 
 def condition_rows(

@@ -10,11 +10,12 @@ from typing import Any
 from ...analysis.atomic import write_text
 from ...analysis.concepts.check import LENGTH_MARGIN, MIN_POSITIVES, check_concepts
 from ...analysis.concepts.concept_set import ConceptSet
-from ...analysis.concepts.files import TABLE_SUFFIXES, Form
+from ...analysis.concepts.files import Form
 from ...analysis.concepts.languages import LANGUAGES
 from ...analysis.concepts.lexicon import SHIPPED, Lexicon, read_lexicon
 from ...analysis.concepts.lexicon_check import check_lexicon
 from ...analysis.mining.corpus import Limits, mine
+from ...analysis.tables import TABLE_SUFFIXES
 from ..data.sources import Source, resolve
 from ..errors import raise_if
 

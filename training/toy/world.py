@@ -14,6 +14,7 @@ from random import Random
 
 import pyarrow as pa
 
+from ...analysis.findings import UNCLEAR
 from .grammar import Coiner, Tongue, invent_tongue
 from .meaning import Topic, invent_topic
 
@@ -26,7 +27,6 @@ CONCEPT_NAMES = (
     *("farm", "hospital", "mountain", "theatre", "garden", "railway", "workshop", "desert"),
     *("library", "stadium", "castle", "island", "factory", "court", "bakery", "observatory"),
 )
-UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from babelscope.analysis.experts.overlap import (
     chance_overlap,
-    cluster_interval,
     control_overlap,
     corrected_overlap,
     languages_per_unit,
@@ -104,50 +103,3 @@ def test_languages_per_unit_by_hand():
         c: dict(zip(units.tolist(), counts.tolist(), strict=True)) for c, units, counts in languages_per_unit(indices)
     }
     assert found == {0: {0: 1, 1: 3, 2: 1, 3: 1}, 1: {4: 1, 5: 1}}
-
-
-def _pairs(values_CLL: np.ndarray) -> np.ndarray:
-    return (values_CLL + values_CLL.transpose(0, 2, 1)) / 2
-
-
-def test_interval_is_seeded_and_holds_the_mean():
-    values = _pairs(np.random.default_rng(0).random((10, 6, 6)))
-    low, high = cluster_interval(values, seed=1)
-    a, b = np.triu_indices(6, 1)
-    assert low < values[:, a, b].mean() < high
-    assert cluster_interval(values, seed=1) == (low, high)
-    assert cluster_interval(values, seed=2) != (low, high)
-    assert cluster_interval(np.full((4, 3, 3), 0.25)) == (0.25, 0.25)
-
-
-def test_interval_knows_that_languages_are_clusters():
-    """One odd language moves all its pairs: drawing pairs as if independent would give a far narrower interval."""
-    values = np.zeros((30, 5, 5))
-    values[:, 0] = values[:, :, 0] = 1.0
-    low, high = cluster_interval(values)
-    assert (low, high) == (0.0, 1.0)
-    # The same spread over concepts instead of languages averages out: 30 concepts, 40 % ones.
-    values = np.zeros((30, 5, 5))
-    values[:12] = 1.0
-    low, high = cluster_interval(values)
-    assert 0.15 < low < 0.3
-    assert 0.5 < high < 0.65
-
-
-def test_interval_covers_the_truth():
-    """Expected before measuring: about 95 % of intervals hold the true mean; at 60 repeats at least 50 of them do."""
-    held = 0
-    for seed in range(60):
-        random = np.random.default_rng(seed)
-        values = random.normal(0, 1, (25, 1, 1)) + _pairs(random.normal(0, 0.3, (25, 8, 8)))
-        low, high = cluster_interval(values, seed, draws=300)
-        held += low < 0 < high
-    assert held >= 50
-
-
-def test_interval_leaves_missing_pairs_out():
-    values = np.full((3, 3, 3), np.nan)
-    assert np.isnan(cluster_interval(values)).all()
-    values[0, 0, 1] = values[0, 1, 0] = 0.5
-    assert cluster_interval(values) == (0.5, 0.5)
-    assert np.isnan(cluster_interval(np.ones((3, 1, 1)))).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from babelscope.analysis.figures.intervals import DRAWS, Cell, mean_over_concepts
-from babelscope.analysis.steering.rows import wilson_interval
+from babelscope.analysis.stats import wilson_interval
 
 
 def test_each_concept_counts_once():

@@ -9,7 +9,7 @@ from babelscope.analysis.figures.style import position
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.analysis.report.panels import panel_data
 from babelscope.analysis.report.sections.steering import sample_texts, steering_section
-from babelscope.analysis.steering.rows import wilson_interval
+from babelscope.analysis.stats import wilson_interval
 
 from tests.synthetic_analyses import MAIN, SEEDS, SWEEP, steering
 from tests.synthetic_run import SIXTEEN

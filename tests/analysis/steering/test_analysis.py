@@ -9,6 +9,7 @@ import torch
 from babelscope.analysis.concepts.lexicon import Concept, Lexicon
 from babelscope.analysis.experts.activations import Units
 from babelscope.analysis.findings import Findings, read_findings, write_findings
+from babelscope.analysis.stats import wilson_interval
 from babelscope.analysis.steering.analysis import SteeringAnalysis
 from babelscope.analysis.steering.conditions import Experts, other_concepts, random_units, stream
 from babelscope.analysis.steering.identification import (
@@ -18,7 +19,7 @@ from babelscope.analysis.steering.identification import (
     WordIdentifier,
     said_once,
 )
-from babelscope.analysis.steering.rows import Text, wilson_interval
+from babelscope.analysis.steering.rows import Text
 from babelscope.model import build_model, preset
 from babelscope.model.interventions import Forcing
 from babelscope.model.sites import reading_of, unit_sites
@@ -211,21 +212,6 @@ def test_experts_of_another_model_are_refused(planted):
     other = build_model(preset("toy", vocab_size=64, num_layers=1, d_model=16, ffn_dim=8, attention_heads=2), seed=0)
     with pytest.raises(ValueError, match="a model with 400 units, and this one has 88"):
         analysis(experts)(other, TOKENIZER, 7)
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    # Published examples: Newcombe (1998), table I, method 3.
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_intervals(successes, trials, low, high):
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
-    mirrored = wilson_interval(trials - successes, trials)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=5e-5)
-    for bound in wilson_interval(successes, trials):
-        if 0 < bound < 1:
-            spread = 1.959963984540054 * math.sqrt(bound * (1 - bound) / trials)
-            assert abs(successes / trials - bound) == pytest.approx(spread, rel=1e-9)
 
 
 def test_random_units_have_the_same_layers_and_sites(planted):

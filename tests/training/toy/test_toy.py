@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import combinations, islice
 
 import pytest
-from babelscope.training.toy.world import UNCLEAR, ToyWorld
+from babelscope.analysis.findings import UNCLEAR
+from babelscope.training.toy.world import ToyWorld
 
 SMALL = ToyWorld(words=60_000)
 
