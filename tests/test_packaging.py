@@ -45,7 +45,9 @@ def test_the_wheel_holds_exactly_the_tracked_files(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {name for name in tracked("*.py") if name == "__init__.py" or name.split("/")[0] in FOLDERS}
-    data = tracked("configs/*/*.yaml", "configs/*/*/*.yaml", "configs/*/*/*.csv", "py.typed")
+    data = tracked(
+        "configs/*/*.yaml", "configs/*/*/*.yaml", "configs/*/*/*.csv", "analysis/report/assets/*", "py.typed"
+    )
     assert held == {f"babelscope/{name}" for name in code | data}
 
 

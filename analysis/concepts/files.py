@@ -223,6 +223,7 @@ def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[R
     with list_file.open(encoding="utf-8-sig", newline="") as file:
         entries = list(csv.DictReader(file))
     seen: dict[str, str] = {}
+    nameless: list[str] = []
     for number, entry in enumerate(entries, start=2):
         group, name = (entry.get("group") or "").strip(), (entry.get("concept") or "").strip()
         if not group or not name:
@@ -233,10 +234,18 @@ def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[R
                 f"and in {group!r}; keep one."
             )
         seen[name] = group
-        yield from _sense_rows(folder / group / f"{name}.json", name, language, root)
+        yield from _sense_rows(folder / group / f"{name}.json", name, language, nameless)
+    if nameless:
+        log.warning(
+            "%s: no language is given for %d of its concepts, so they are read as English (the language of "
+            "ml-selfcond's own data).",
+            root,
+            len(nameless),
+        )
 
 
-def _sense_rows(file: Path, name: str, language: str | None, root: Path) -> Iterator[RawRow]:
+def _sense_rows(file: Path, name: str, language: str | None, nameless: list[str]) -> Iterator[RawRow]:
+    """Rows of one concept; where neither the caller nor the file names a language, its name joins `nameless`."""
     if not file.exists():
         raise ValueError(f"{file} does not exist, but {CONCEPT_LIST} names it; add the file or strike the line.")
     try:
@@ -251,10 +260,7 @@ def _sense_rows(file: Path, name: str, language: str | None, root: Path) -> Iter
     tongue = language or content.get("language")
     if tongue is None:
         tongue = "en"
-        log.warning(
-            "%s: no language is given, so it is read as English (the language of ml-selfcond's own data).",
-            root,
-        )
+        nameless.append(name)
     whole = content.get("concept")
     if isinstance(whole, str) and file_name(whole) == name:
         name = whole

@@ -4,7 +4,6 @@ Experts are chosen by average precision on one half of the sentences; whatever i
 on the other half. Shapes: C concepts, L languages, U units, S sentences, k experts.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from .rows import ExpertTable, expert_rows
 from .scoring import precision_in_halves
 from .search import BestUnits, Scores
 from .selection import expert_count
-
-log = logging.getLogger(__name__)
 
 
 class ExpertAnalysis:
@@ -111,8 +108,6 @@ class ExpertAnalysis:
                 "negatives in each half of its sentences in any language; add sentences, or lower min_sentences"
             )
         self.warnings = _left_out(self.concepts, self.plans, min_sentences)
-        for warning in self.warnings:
-            log.warning("%s", warning)
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Analyse a causal LM; it is left as it was."""

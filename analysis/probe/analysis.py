@@ -12,7 +12,6 @@ Rows: `accuracy` (layer, seed), `accuracy_mean`, `accuracy_std` (layer), `recall
 """
 
 import hashlib
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ from ..findings import Findings, Row
 from ..hidden import hidden_states
 from ..token_batches import TokenisedSentences, tokenise
 from .fit import ProbeFit, fit_probes
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,6 @@ class ProbeAnalysis:
         if few:
             listed = ", ".join(f"{language} ({count})" for language, count in few.items())
             self.warnings = (f"left out, with fewer than {min_sentences} sentences: {listed}",)
-            log.warning("Language probe: %s", self.warnings[0])
         if len(self.texts) < 2:
             raise ValueError(
                 f"text: {len(self.texts)} language(s) with at least {min_sentences} sentences ("
@@ -131,8 +127,6 @@ class ProbeAnalysis:
             loose = sum(int((~fit.converged_P).sum()) for fit in fits[-1].values())
             if loose:
                 warnings.append(f"seed {seed}: {loose} probes stopped before they had converged")
-        for warning in warnings[len(self.warnings) :]:
-            log.warning("Language probe at step %d: %s", step, warning)
         return Findings.from_rows(self.name, step, self._rows(fits), settings=self.settings, warnings=warnings)
 
     def _sentences(self, seed: int) -> tuple[list[str], list[int]]:

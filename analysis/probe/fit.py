@@ -3,7 +3,6 @@
 Shapes: P problems (layers, seeds or both), N examples, D features, K classes.
 """
 
-import logging
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +10,6 @@ from torch import Tensor
 
 from ..failures import BrokenModelError
 from .logistic import solve
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,6 @@ def fit_probes(
         part = slice(first, first + at_once)
         parts += _fit_some(features_PND[part], labels_PN[part], train_PN[part], classes, C, tolerance, max_iterations)
     stacked = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
-    loose = int((~stacked["converged_P"]).sum())
-    if loose:
-        log.warning("%d of %d probes did not converge in %d iterations", loose, P, max_iterations)
     return ProbeFit(**stacked)
 
 

@@ -13,10 +13,9 @@ from ..figures.style import DARK, DARK_SEQUENTIAL
 from .glance import KeyFigure, common_scale, extent, key_figures, sparkline
 from .panels import Panel, Section, dump_json, panel_data
 from .run import Run
-from .script import SCRIPT
+from .script import script, style
 from .sections.health import health_table
 from .sections.steering import sample_texts
-from .style import STYLE
 
 
 def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
@@ -32,12 +31,12 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, SCRIPT)}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, script())}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escape(names)} · Babelscope</title>
 <link rel="icon" href="data:,">
-<style>{STYLE}</style>
+<style>{style()}</style>
 </head>
 <body>
 <header class="top">
@@ -70,7 +69,7 @@ network.</p></noscript>
 <footer>Made by Babelscope. This file holds everything it shows and asks for nothing from a network.</footer>
 <script type="application/json" id="page-data">{dump_json(page)}</script>
 <script>{plotly}</script>
-<script>{SCRIPT}</script>
+<script>{script()}</script>
 </body>
 </html>
 """

@@ -1,6 +1,5 @@
 """Steering: force a concept's experts, let the model write freely, and see which language it speaks and about what."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -25,8 +24,6 @@ from .conditions import (
 from .generation import generate, start_tokens, text_nats
 from .identification import ConceptWords, Identifier
 from .rows import Text, condition_rows, mean_rows, presence_rows
-
-log = logging.getLogger(__name__)
 
 Written = dict[Condition, list[Text]]
 
@@ -134,8 +131,6 @@ class SteeringAnalysis:
         if lonely:
             warnings.append(f"no control with another concept for {', '.join(lonely)}: no other concept has experts")
         warnings += getattr(self.words, "warnings", ())
-        for warning in warnings:
-            log.warning("%s", warning)
         settings = {
             "concepts": list(dict.fromkeys(concept for concept, _ in pairs)),
             "source_languages": list(dict.fromkeys(language for _, language in pairs)),

@@ -4,7 +4,6 @@ For real languages lingua decides and the word lists of the concept lexicon tell
 of all their words does both.
 """
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +15,6 @@ from ..concepts.languages import LANGUAGES
 from ..concepts.lexicon import FORM, Lexicon
 from ..concepts.word_forms import Matcher
 from ..findings import UNCLEAR
-
-log = logging.getLogger(__name__)
 
 MIN_LETTERS = 10
 """Letters of different words that a text needs to have a language; a Han character counts as three."""

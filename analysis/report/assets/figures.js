@@ -1,6 +1,4 @@
-"""The page's script, first part: colours of the theme, the axis of steps or tokens, drawing a figure and its legend."""
-
-FIGURES = r"""
+/* Colours of the theme, the axis of steps or tokens, drawing a figure and its legend. */
 const page = JSON.parse(document.getElementById("page-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const state = {x: "steps", scale: page.log ? "log" : "linear", printing: false};
@@ -174,4 +172,3 @@ const legend = (panel, traces, always) => {
     if (group === had) button.focus();
   }
 };
-"""

@@ -1,7 +1,5 @@
-"""The page's script, second part: the data of a figure as CSV and as a table, made of the traces that are drawn."""
-
-DATA = r"""
-/* Data: one record a value, with everything that identifies it. */
+/* The data of a figure as CSV and as a table, made of the traces that are drawn. */
+/* One record a value, with everything that identifies it. */
 const recordsOf = (trace, context) => {
   const meta = trace.meta;
   if (!meta || meta.band || meta.legend) return [];
@@ -83,4 +81,3 @@ const fillTable = panel => {
   if (rows.length > most)
     panel.tableBody.append(make("p", {}, `The first ${most} of ${rows.length} rows; the CSV has them all.`));
 };
-"""
