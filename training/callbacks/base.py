@@ -1,6 +1,7 @@
 """The callback that asks a schedule, runs an analysis, and hands the findings on."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from .schedule import StepSchedule
 from .tracking import log_findings
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Analysis(Protocol):
@@ -79,6 +82,7 @@ class AnalysisCallback(StepCallback):
         self.store: str | None = None
         self._analysis: Analysis | None = None
         self._tokenizer: Any = None
+        self._told: set[str] = set()
 
     def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
         """Make the analysis; called once, before its first use. `self.store` is the run's token store, if any."""
@@ -92,8 +96,23 @@ class AnalysisCallback(StepCallback):
                 self._analysis = self.build(model, tokenizer)
             findings = self._analysis(model, tokenizer, step).with_tokens(tokens)
         write_findings(findings, results)
+        self.tell(findings)
         log.info("%s at step %d took %.1f s", findings.analysis, step, time.perf_counter() - began)
         return findings
+
+    def tell(self, findings: Findings) -> None:
+        """Log what the findings warn of, in one line: what comes again with other numbers is said once a run.
+
+        Warnings are mostly the same at every step. The findings keep all of them.
+        """
+        kinds: dict[str, list[str]] = {}
+        for warning in findings.warnings:
+            kinds.setdefault(_NUMBER.sub("#", warning), []).append(warning)
+        new = [same for kind, same in kinds.items() if kind not in self._told]
+        self._told |= kinds.keys()
+        if new:
+            said = "; ".join(same[0] + (f" ({len(same)} of the kind)" if same[1:] else "") for same in new)
+            log.warning("%s at step %d: %s", findings.analysis, findings.step, said)
 
     def has_results(self, results: str | Path, step: int) -> bool:
         """Whether this analysis already has whole results for a step."""

@@ -70,6 +70,9 @@ class CheckpointHealth(AnalysisCallback):
         self.judge(results)
         return read_findings(results, self.name, step)
 
+    def tell(self, findings: Findings) -> None:
+        """Nothing: `judge` tells of what is not sound, and `build` of a text that is missing."""
+
     def judge(self, results: str | Path) -> None:
         """Judge all checkpoints below `results`, and tell of those whose verdict is another than before."""
         for other, verdict in review(results, self.jump).items():

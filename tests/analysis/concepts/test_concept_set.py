@@ -153,6 +153,15 @@ def test_public_selfcond_files_are_read_as_english(tmp_path, caplog):
     assert ConceptSet.load(tmp_path / "a", language="ca").languages == ("ca",)
 
 
+def test_that_concepts_are_read_as_english_is_said_once(tmp_path, caplog):
+    content = {"sentences": {"positive": ["It flew."], "negative": ["It sank."]}}
+    selfcond(tmp_path, content, "group,concept\nsense,airplane-1_06_00__\nsense,bird-1_05_00__\n")
+    (tmp_path / "sense" / "bird-1_05_00__.json").write_text(json.dumps(content))
+    ConceptSet.load(tmp_path)
+    assert caplog.text.count("read as English") == 1
+    assert "no language is given for 2 of its concepts" in caplog.text
+
+
 def test_subset_keeps_the_negatives_of_what_stays(concepts):
     small = concepts.subset(concepts=["joy"], languages=["zh", "en"])
     assert (small.concepts, small.languages) == (("joy",), ("en", "zh"))

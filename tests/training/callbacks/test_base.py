@@ -102,6 +102,28 @@ def test_a_callback_of_ours_in_a_foreign_trainer(tmp_path, toy_store):
     assert {row["language"] for row in rows} == {"alvo", "beki", None}
 
 
+def test_what_an_analysis_warns_of_is_said_once_a_run_and_kept_at_every_step(tmp_path, caplog):
+    class Warning(Look):
+        def __call__(self, model, tokenizer, step):
+            short = [f"seed {seed}: {step + 10} tokens, 60 were asked for" for seed in range(3)]
+            late = ["cc is left out"] if step >= 4 else []
+            return Findings.from_rows("look", step, [], warnings=[*short, *late])
+
+    class Unhappy(Looking):
+        def build(self, model, tokenizer):
+            return Warning()
+
+    trainer = trainer_for(tmp_path, [Unhappy(StepSchedule(every=2, start=0))])
+    trainer.fit(Somebodys(object()), torch.utils.data.DataLoader(batches(), batch_size=None))
+    said = [record.getMessage() for record in caplog.records if record.name == AnalysisCallback.__module__]
+    assert [line for line in said if "took" not in line] == [
+        "look at step 0: seed 0: 10 tokens, 60 were asked for (3 of the kind)",
+        "look at step 4: cc is left out",
+    ]
+    kept = {step: len(read_findings(tmp_path / "results", "look", step).warnings) for step in (0, 2, 4, 6)}
+    assert kept == {0: 3, 2: 3, 4: 4, 6: 4}
+
+
 def test_without_a_tokenizer_it_says_what_to_do(tmp_path):
     trainer = trainer_for(tmp_path, [Looking()])
     with pytest.raises(ValueError, match="Looking has no tokenizer: pass tokenizer=NAME_OR_FOLDER"):
