@@ -59,7 +59,7 @@ def export_expertise(
     raise_if(problems)
     if published is not None:
         model = local_copy(published).path
-    loaded = load_model(model, dtype, placed(device))
+    loaded = load_model(model, dtype, placed(device, dtype))
     written = write_expertise(
         loaded,
         load_tokenizer(tokenizer or model),

@@ -123,7 +123,7 @@ def steer(
 
     known = found.settings["languages"] if found else chosen.languages if chosen else ()
     identifier, tells = instruments(store, languages, words, lambda: known)
-    target = placed(device)
+    target = placed(device, dtype)
     lm = load_model(checkpoint.path, dtype, target)
     reader = load_tokenizer(tokenizer or checkpoint.path)
     if found is None:

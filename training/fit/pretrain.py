@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from ...analysis.atomic import write_text
 from ..data.datamodule import TokenBlocks
 from ..errors import raise_if
+from ..hardware import accelerator_kind, multiplies_bf16
 from ..runs import RunFolder
 from .checkpoints import ResumeStates, ScheduledCheckpoints, newest_whole_state
 from .metrics import StepMetrics
@@ -34,7 +35,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
     "accelerator": "auto",
     "devices": "auto",
-    "precision": "bf16-mixed",
     "gradient_clip_val": 1.0,
     "use_distributed_sampler": False,
     "enable_model_summary": False,
@@ -64,6 +64,7 @@ class PretrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check everything, settle what to resume from, and fill in what follows from the run's folder."""
         self._one_seed()
+        self._precision()
         config = self.config.as_dict()
         raise_if(problems_of(config, config["resume"], _known_world_size(config["trainer"])))
         run = RunFolder(Path(self.config.run))
@@ -76,6 +77,25 @@ class PretrainCLI(LightningCLI):
         for part in (self.config.model, self.config.data):
             if part.seed is None:
                 part.seed = 0 if isinstance(seed, bool) else seed
+
+    def _precision(self) -> None:
+        """bf16-mixed where the device multiplies bf16 in hardware, else 32-true; a run that goes on keeps its own."""
+        trainer = self.config.trainer
+        fast = multiplies_bf16(accelerator_kind(str(trainer.accelerator)))
+        if trainer.precision is None:
+            run = RunFolder(Path(self.config.run))
+            began = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else {}
+            if self.config.resume and run.has_work() and began.get("trainer", {}).get("precision"):
+                trainer.precision = began["trainer"]["precision"]
+            else:
+                trainer.precision = "bf16-mixed" if fast else "32-true"
+                if not fast:
+                    log.warning("Training in 32-true, as this processor multiplies bf16 in software, many times slower")
+        elif str(trainer.precision).startswith("bf16") and not fast:
+            log.warning(
+                "trainer.precision=%s: this processor multiplies bf16 in software; 32-true is many times faster here",
+                trainer.precision,
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """A trainer with the run's loggers, unless the configuration names others."""

@@ -137,7 +137,7 @@ def analyze(
         logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
-    target = placed(device)
+    target = placed(device, dtype)
     work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family)
     with Claims(folder.path / "claims") as claims:
         return Sweep(work, series, hub, claims, keep, missing == "skip").run()

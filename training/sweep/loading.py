@@ -1,5 +1,6 @@
 """A checkpoint as a causal LM in evaluation mode, whole or not at all."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +13,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from ...model import XGLMForCausalLM
 from ...model.families import Family
 from ...model.sites import use_family
+from ..hardware import multiplies_bf16
 from ..runs import CHECKPOINT_FILE, checkpoint_info
+
+log = logging.getLogger(__name__)
 
 
 class CheckpointDamagedError(ValueError):
@@ -31,9 +35,12 @@ def placement_problems(dtype: str, device: str) -> list[str]:
     return problems
 
 
-def placed(device: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` means here."""
-    return torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+def placed(device: str, dtype: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here; a warning where it is slow at the precision asked for."""
+    kind = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    if dtype == "bfloat16" and not multiplies_bf16(kind):
+        log.warning("dtype=bfloat16: this processor multiplies bf16 in software; float32 is many times faster here")
+    return torch.device(kind)
 
 
 def load_model(
