@@ -5,12 +5,13 @@ READY := .venv/.ready
 RUN := runs/toy
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check docs format clean
 
 help:
 	@echo "make demo    prepare, train and analyse the toy world, then write a report (about 5 minutes)"
 	@echo "make test    all tests"
-	@echo "make check   format, lint, types and which room may import which"
+	@echo "make check   format, lint, types, which room may import which, and the documentation's links"
+	@echo "make docs    build the documentation into site/"
 	@echo "make format  put the code into form"
 	@echo "make clean   remove the environment and caches; runs and data stay"
 
@@ -32,15 +33,18 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-check: $(READY)
+check: $(READY) docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p babelscope
 	$(BIN)/lint-imports --no-logo --no-cache
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info build site

@@ -1,4 +1,4 @@
-"""The README's table of metrics names what the analyses write."""
+"""The documentation's table of metrics names what the analyses write."""
 
 import re
 from fnmatch import fnmatchcase
@@ -20,13 +20,14 @@ from tests.places import ROOT
 
 from ...conftest import TINY_MODEL
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "metrics.md"
 
 
 def table() -> list[list[str]]:
-    """Cells of the table under the heading on metrics, without its head."""
-    section = README.read_text(encoding="utf-8").split("## What the metrics mean\n\n")[1]
-    lines = section.split("\n\n")[0].splitlines()
+    """Cells of the page's table, without its head."""
+    (lines,) = [
+        part.splitlines() for part in PAGE.read_text(encoding="utf-8").split("\n\n") if part.startswith("| metric |")
+    ]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 

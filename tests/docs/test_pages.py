@@ -1,0 +1,100 @@
+"""What the pages tell people to type works: commands parse, examples run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from babelscope.analysis.findings import read_rows
+from babelscope.analysis.report.write import write_report
+from babelscope.model.families import Family
+from babelscope.model.sites import unit_sites, use_family
+from babelscope.training.commands.cli import main
+from transformers import AutoModelForCausalLM, OPTConfig
+
+from tests.places import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Code blocks of a page in one language."""
+    return re.findall(rf"^```{language}.*?\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every `babelscope` line of every page, once."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["babelscope"]:
+                    found.setdefault(shlex.join(words[1:]), page.name)
+    return [(page, line) for line, page in found.items()]
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value)
+def test_commands_parse(page, line, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line)
+    if words[0] == "report":
+        words.append("--help")
+    elif words[:2] in (["concepts", "check"], ["concepts", "convert"]):
+        words = [*words[:2], "--print_config", *words[2:]]
+    else:
+        words = [word for word in words if word not in ("--resume", "--print_config")] + ["--print_config"]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0, capsys.readouterr().err
+
+
+def test_files_that_pages_name_exist():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(
+            r"\b(?:configs|slurm|benchmarks|tests|analysis|training|model)/[\w/]+\.(?:py|yaml|sh)\b", text
+        ):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 180
+
+
+def test_links_between_files_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_example_of_an_instrument_runs(tmp_path, monkeypatch, run_config, run_cli):
+    page = ROOT / "docs" / "extending.md"
+    code = next(block for block in blocks(page, "python") if "class EmbeddingNorm" in block)
+    (tmp_path / "embedding_norm.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    (watching,) = (block for block in blocks(page, "yaml") if "class_path" in block)
+    run = tmp_path / "run"
+    assert run_cli("pretrain", run_config(run, trainer__callbacks=yaml.safe_load(watching), trainer__max_steps=4)) == 0
+    rows = read_rows(run / "results").to_pandas()
+    live = rows[rows["analysis"] == "embedding_norm"]
+    assert sorted(set(live["step"])) == [0, 2, 4]
+    assert set(live["language"]) == {"alvo", "beki"}
+    assert "Embedding norm" in write_report([run]).read_text(encoding="utf-8")
+    replay = {"source": str(run), "run": str(tmp_path / "again"), "callbacks": yaml.safe_load(watching)}
+    assert run_cli("analyze", replay) == 0
+    again = read_rows(tmp_path / "again" / "results").to_pandas()
+    at_four = again[(again["analysis"] == "embedding_norm") & (again["step"] == 4)]
+    assert list(at_four["value"]) == list(live[live["step"] == 4]["value"])
+
+
+def test_the_example_of_a_family_fits():
+    (block,) = (block for block in blocks(ROOT / "docs" / "extending.md", "yaml") if block.startswith("family:"))
+    config = OPTConfig(
+        vocab_size=32, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    use_family(model, Family(**yaml.safe_load(block)["family"]))
+    assert unit_sites(model)[-1].stop == 2 * (5 * 16 + 24)
