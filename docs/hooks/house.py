@@ -49,7 +49,8 @@ def files_of(folder: Path) -> list[Path]:
 def folders_of(top: Path) -> Iterator[Path]:
     """A folder and all below it that hold text files."""
     for folder in [top, *sorted(path for path in top.rglob("*") if path.is_dir())]:
-        if files_of(folder) and not any(part.startswith(("_", ".")) for part in folder.relative_to(top).parts):
+        hidden = any(part.startswith(("_", ".")) for part in folder.relative_to(top).parts)
+        if folder == top or (files_of(folder) and not hidden):
             yield folder
 
 
@@ -101,7 +102,7 @@ def _room(folder: Path) -> list[str]:
     lead = purpose(folder)
     lines = [f"{'##' if '/' not in name else '###'} `{name}/` {{ #{name.replace('/', '-')} }}", ""]
     lines += [plain(lead), ""] if lead else []
-    lines += [f"{len(files)} file{'s' * (len(files) != 1)}, {count_lines(files):,} lines.", ""]
+    lines += [f"{len(files)} file{'s' * (len(files) != 1)}, {count_lines(files):,} lines.", ""] if files else []
     if any(said.values()):
         lines += ["| file | what it is for | lines |", "|---|---|--:|"]
         lines += [f"| `{path.name}` | {plain(line)} | {count_lines([path]):,} |" for path, line in said.items() if line]

@@ -42,7 +42,7 @@ def test_every_file_has_its_place(hook, belonging):
         path = Path(name)
         if path.suffix in hook.TEXT and path.name != "__init__.py":
             assert f"`{path.name}`" in found[path.parent.as_posix()], name
-    assert set(found) <= {Path(name).parent.as_posix() for name in belonging}, "no folder of something else"
+    assert set(found) <= {folder.as_posix() for name in belonging for folder in Path(name).parents}, "only its own"
 
 
 def test_every_file_says_what_it_is_for(hook, belonging):
