@@ -6,12 +6,13 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.patience import PATIENCE, wait_until
 
 ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -52,7 +53,7 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._root + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["value"]["message"]) from error
@@ -90,25 +91,15 @@ class Browser:
         urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
         return [url for url in urls if not url.startswith(OWN)]
 
-    def until(self, script: str, *arguments: Any, seconds: float = 10) -> Any:
+    def until(self, script: str, *arguments: Any) -> Any:
         """Wait until a script returns something true; returns it."""
-        return wait(lambda: self.run(script, *arguments), script, seconds)
+        return wait_until(lambda: self.run(script, *arguments), script)
 
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", f"{self._session}/screenshot")))
 
     def close(self) -> None:
         self._call("DELETE", self._session)
-
-
-def wait(found: Callable[[], Any], what: str, seconds: float = 10) -> Any:
-    """The first true value of `found`, asked for every 50 ms."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
-    return value
 
 
 @contextlib.contextmanager
@@ -126,7 +117,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
                 return True
             return False
 
-        wait(ready, "chromedriver listens")
+        wait_until(ready, "chromedriver listens")
         browser = Browser(port, folder)
         try:
             yield browser
@@ -134,4 +125,4 @@ def chromium(folder: Path) -> Iterator[Browser]:
             browser.close()
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(PATIENCE)

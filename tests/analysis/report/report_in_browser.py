@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .browser import Browser, wait
+from tests.patience import wait_until
+
+from .browser import Browser
 
 STEPS = (0, 1, 8, 512)
 HOSTILE = '</script><b>"bek"</b>, &amp; <img src=x onerror=alert(1)>'
@@ -87,5 +89,5 @@ def downloaded(browser: Browser, title: str) -> tuple[str, list[dict[str, str]]]
     def arrived() -> list[Path]:
         return [path for path in set(browser.downloads.iterdir()) - before if path.suffix == ".csv"]
 
-    (path,) = wait(arrived, "a download")
+    (path,) = wait_until(arrived, "a download")
     return path.name, list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))

@@ -257,10 +257,10 @@ def test_a_study_of_sixteen_languages_stays_light(tmp_path):
     run = synthetic_run(
         tmp_path / "big", languages=SIXTEEN, layers=25, concepts=("a", "b"), steps=(0, 1, 2, 4, 8, 16, 1000, 5000)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     size = write_report([run]).stat().st_size
     assert size < 6_500_000
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 60, "of the processor's time, whoever else wants it: some 5 s"
 
 
 def test_the_store_is_found_from_the_run_as_from_the_working_folder(tmp_path, monkeypatch):

@@ -9,22 +9,25 @@ from babelscope.analysis.findings import Findings
 from babelscope.training.callbacks import AnalysisCallback, CheckpointHealth
 from babelscope.training.sweep.analyze import analyze
 
+from tests.patience import wait_until
+
 
 class Watch(AnalysisCallback):
-    """Notes every call below a folder that processes share; may dawdle, or fail at a step."""
+    """Notes every call below a folder that processes share; may wait for another process's notes, or fail at a step."""
 
     name = "watch"
 
-    def __init__(self, notes, dawdle=0.0, fail_at=None, die_at=None, seed=0):
+    def __init__(self, notes, in_company=False, fail_at=None, die_at=None, seed=0):
         super().__init__()
-        self._notes, self._dawdle, self._fail_at, self._die_at = Path(notes), dawdle, fail_at, die_at
+        self._notes, self._in_company, self._fail_at, self._die_at = Path(notes), in_company, fail_at, die_at
         self.seed = seed
         self._notes.mkdir(parents=True, exist_ok=True)
 
     def build(self, model, tokenizer):
         def look(model, tokenizer, step):
             (self._notes / f"{step}-{os.getpid()}-{time.monotonic_ns()}").touch()
-            time.sleep(self._dawdle)
+            if self._in_company:
+                wait_until(lambda: len(self.processes()) > 1, "a note of another process")
             if step == self._die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             if step == self._fail_at:
@@ -33,6 +36,10 @@ class Watch(AnalysisCallback):
             return Findings.from_rows("watch", step, [{"metric": "sum", "value": total}], settings={"seed": self.seed})
 
         return look
+
+    def processes(self):
+        """Who has noted anything."""
+        return {path.name.split("-")[1] for path in self._notes.iterdir()}
 
     def seen(self):
         """Steps that were computed, in order."""

@@ -23,6 +23,8 @@ from babelscope.training.sweep.analyze import analyze
 from babelscope.training.sweep.order import SweepStoppedError
 from babelscope.training.sweep.series import CheckpointSource
 
+from tests.patience import PATIENCE, wait_until
+
 from ...model.families import tiny_model
 from ...tokenizers_for_tests import WORDS, sentences, word_tokenizer
 from ..fit.watching import Watch, sweep, watched_sweep
@@ -143,17 +145,15 @@ def test_shards_and_processes_share_one_folder(series, tmp_path):
     for shard in ("1/2", "2/2"):
         sweep(series, tmp_path / "shards", Watch(tmp_path / "n1"), shard=shard)
     assert rows(tmp_path / "shards") == rows(tmp_path / "whole")
-    other = in_a_process(series, tmp_path / "two", tmp_path / "n2", dawdle=0.3)
-    while not (tmp_path / "n2").exists() or not list((tmp_path / "n2").iterdir()):
-        assert other.is_alive()
-        time.sleep(0.05)
+    other = in_a_process(series, tmp_path / "two", tmp_path / "n2", in_company=True)
     watch = Watch(tmp_path / "n2")
+    wait_until(lambda: watch.processes() or not other.is_alive(), "the other process at work")
     sweep(series, tmp_path / "two", watch)
-    other.join(timeout=120)
+    other.join(PATIENCE)
     assert other.exitcode == 0
     assert sorted(set(watch.seen()) | {COPY}) == STEPS
     assert len(watch.seen()) == len(set(watch.seen())), "no step was computed twice"
-    assert len({path.name.split("-")[1] for path in (tmp_path / "n2").iterdir()}) == 2
+    assert len(watch.processes()) == 2
     values = {step: read_findings(tmp_path / "two/results", "watch", step).table["value"] for step in STEPS}
     assert values == {step: read_findings(tmp_path / "whole/results", "watch", step).table["value"] for step in STEPS}
     assert [row for row in rows(tmp_path / "two") if "'health'" in row] == [row for row in rows(tmp_path / "whole") if "'health'" in row]  # fmt: skip
@@ -161,7 +161,7 @@ def test_shards_and_processes_share_one_folder(series, tmp_path):
 
 def test_a_killed_process_is_followed(series, tmp_path, caplog):
     process = in_a_process(series, tmp_path / "run", tmp_path / "first", die_at=10)
-    process.join(timeout=120)
+    process.join(PATIENCE)
     assert process.exitcode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "run" / "claims").iterdir()] == ["step_00000010.claim"]
     watch = Watch(tmp_path / "second")
@@ -188,10 +188,9 @@ class DiskWatch(Watch):
 
     def run(self, model, tokenizer, step, tokens, results):
         downloads = Path(results).parent / "downloads"
-        deadline = time.monotonic() + 5
         self._left -= 1
-        while time.monotonic() < deadline and len(list(downloads.iterdir())) < min(self._wanted, self._left + 1):
-            time.sleep(0.02)
+        wanted = min(self._wanted, self._left + 1)
+        wait_until(lambda: len(list(downloads.iterdir())) >= wanted, f"{wanted} checkpoints fetched")
         time.sleep(0.05)  # for one too many to show
         self._lying.append(sorted(path.name.rsplit("global_step")[-1] for path in downloads.iterdir()))
         return super().run(model, tokenizer, step, tokens, results)
@@ -339,10 +338,7 @@ def test_wandb_has_the_rows_of_a_checkpoint_before_the_next_one_is_begun(series,
     (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["id"] in file.name
     # Another process writes it, in its own time on a busy machine.
-    until = time.monotonic() + 20
-    while file.read_bytes().count(b"watch/sum") < 2 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert file.read_bytes().count(b"watch/sum") >= 2
+    wait_until(lambda: file.read_bytes().count(b"watch/sum") >= 2, "both sums in W&B's file")
     assert b"analysis/tokens" in file.read_bytes()
 
 
