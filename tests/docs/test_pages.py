@@ -98,3 +98,12 @@ def test_the_example_of_a_family_fits():
     model = AutoModelForCausalLM.from_config(config)
     use_family(model, Family(**yaml.safe_load(block)["family"]))
     assert unit_sites(model)[-1].stop == 2 * (5 * 16 + 24)
+
+
+def test_pages_ask_for_nothing_from_elsewhere():
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    style = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "assets").glob("*.css"))
+    assert "\n  font: false\n" in settings, "no web font"
+    assert "://" not in settings + style
+    for page in PAGES:
+        assert not re.search(r"(src=[\"']?|!\[[^]]*\]\()https?:", page.read_text(encoding="utf-8")), page.name
