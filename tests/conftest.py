@@ -1,19 +1,78 @@
-"""Shared fixtures: a tiny token store of the toy world, and runs on it through the command line."""
+"""Shared fixtures: a tiny token store of the toy world, and runs on it through the command line.
+
+Beside them what holds for every test: it draws the same random numbers wherever it runs, and a run of the tests ends by
+saying what was not tested.
+"""
 
 import os
+import random
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 # Before torch is imported: tiny tensors gain nothing from threads, and lose much where they wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
+REQUIRE_BROWSER = "BABELSCOPE_REQUIRE_BROWSER"
+"""Set in the environment, a test of a page in a browser that is skipped has failed."""
+
 TINY_MODEL = {"vocab_size": 320, "d_model": 16, "ffn_dim": 32, "num_layers": 2, "attention_heads": 2}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Where a browser is required, its tests may not be skipped."""
+    report = yield
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get(REQUIRE_BROWSER)
+        and "window" in item.fixturenames
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{_reason(report)}\n{REQUIRE_BROWSER} is set: tests in a browser may not be skipped"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name what was not tested, and how it could be, last of all."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section("not tested")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
+
+
+def _reason(report):
+    where = report.longrepr
+    return where[2].removeprefix("Skipped: ") if isinstance(where, tuple) else str(where)
+
+
+@pytest.fixture(autouse=True)
+def same_chances():
+    """No test hangs on which were run before it: random numbers begin anew for each."""
+    _begin_anew()
+
+
+def pytest_fixture_setup(fixturedef):
+    """And for each fixture that tests share."""
+    if fixturedef.scope != "function":
+        _begin_anew()
+
+
+def _begin_anew():
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from babelscope.analysis.reservoirs import Candidate, NearDuplicates, Reservoir,
 from babelscope.training.data.sources import Source, resolve
 from sklearn.metrics import average_precision_score
 
-from tests.places import CORPUS
+from tests.places import CORPUS, needs_corpus
 
 SHIPPED = Lexicon.load()
 LEXICON = Lexicon({name: SHIPPED.concepts[name] for name in ("dog", "road", "water")})
@@ -267,7 +267,7 @@ def test_tokens_ignore_case_digits_and_punctuation():
     assert tokens("我爱你。", spaced=False) == {"我爱", "爱你"}
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the corpus is not at {CORPUS}")
+@needs_corpus
 def test_real_text_gives_the_same_set_twice():
     corpus = read(CORPUS / "{language}.txt", "es", "sw")
     first, second = (mine(corpus, SHIPPED) for _ in range(2))

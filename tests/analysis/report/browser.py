@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.patience import PATIENCE, wait_until
 
 ARGUMENTS = (
@@ -21,10 +23,11 @@ ARGUMENTS = (
 OWN = ("file:", "data:", "blob:", "about:", "chrome:", "devtools:")
 
 
-def missing_browser() -> str:
-    """Why there is no browser to test with; empty if there is one."""
-    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    return f"not on PATH: {', '.join(absent)}" if absent else ""
+ABSENT = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+needs_browser = pytest.mark.skipif(
+    bool(ABSENT),
+    reason=f"pages in a browser: no {' and no '.join(ABSENT)} on PATH (Debian: apt-get install chromium chromium-driver)",
+)
 
 
 class Browser:

@@ -5,11 +5,10 @@ import re
 import pytest
 from babelscope.analysis.report.script import SCRIPTS, STYLES, script, style
 
-from tests.analysis.report.browser import missing_browser
+from tests.analysis.report.browser import needs_browser
 from tests.places import ROOT
 
 ASSETS = ROOT / "analysis" / "report" / "assets"
-needs_browser = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
 
 
 def blocks(text: str) -> int:

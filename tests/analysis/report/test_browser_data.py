@@ -3,10 +3,10 @@
 import pytest
 from babelscope.analysis.findings import read_rows
 
-from tests.analysis.report.browser import missing_browser
+from tests.analysis.report.browser import needs_browser
 from tests.analysis.report.report_in_browser import HOSTILE, PANEL, STEPS, bring, downloaded, line, opened
 
-pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is a browser")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")

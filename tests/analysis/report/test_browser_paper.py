@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.analysis.report.browser import missing_browser
+from tests.analysis.report.browser import needs_browser
 from tests.analysis.report.report_in_browser import FIGURES, count, empty, opened, titles
 
-pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is a browser")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")

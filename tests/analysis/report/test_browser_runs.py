@@ -1,14 +1,13 @@
 """Reports of several runs and of checkpoints that are not sound, in a real browser, and what is left after printing."""
 
-import pytest
 from babelscope.analysis.report.write import write_report
 
-from tests.analysis.report.browser import missing_browser
+from tests.analysis.report.browser import needs_browser
 from tests.analysis.report.report_in_browser import LABEL, PANEL, STEPS, bring, downloaded, drawn, opened
 from tests.synthetic_analyses import write_health
 from tests.synthetic_run import synthetic_run
 
-pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser() or "there is a browser")
+pytestmark = needs_browser
 
 
 def test_runs_without_a_step_show_the_one_before(tmp_path, window):

@@ -25,7 +25,7 @@ from babelscope.model.interventions import Forcing
 from babelscope.model.sites import reading_of, unit_sites
 from babelscope.training.toy.world import ToyWorld
 
-from tests.places import CORPUS
+from tests.places import CORPUS, needs_corpus
 
 from ...tokenizers_for_tests import WORDS, word_tokenizer
 
@@ -238,7 +238,7 @@ def test_other_concepts_are_the_next_ones(planted):
     assert other_concepts(experts, ["zero"], "aa") == {"zero": "one"}
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="shared/corpus is not there")
+@needs_corpus
 def test_real_sentences_are_identified():
     identifier = LinguaIdentifier(LANGUAGES)
     right = wrong = total = 0

@@ -19,7 +19,7 @@ from babelscope.training.toy.world import ToyWorld
 from jsonargparse import ArgumentParser
 from transformers import AutoTokenizer
 
-from tests.places import CONFIGS, CORPUS
+from tests.places import CONFIGS, CORPUS, needs_corpus
 
 BPE = TokenizerConfig(algorithm="bpe", vocab_size=400)
 LANGUAGES = ("aa", "bb", "cc")
@@ -447,7 +447,7 @@ def test_committed_configurations_parse(path):
     assert found.toy or found.sources[0].languages
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="needs the real text in ../shared/corpus")
+@needs_corpus
 def test_the_skewed_corpus_gives_every_language_both_splits(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "UNIT_BYTES", 1 << 17)
     languages = ["bn", "te", "vi", "id", "fr"]
