@@ -9,7 +9,8 @@ Shapes: B windows, T tokens of a window, N tokens of a stream.
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,8 +19,30 @@ from torch import nn
 from ..model.loss import linear_cross_entropy
 from ..model.sites import backbone_of, most_positions
 from .findings import Findings
+from .settings import Settings
 
 NOT_SCORED = -100
+
+
+@dataclass(frozen=True)
+class LossSettings(Settings):
+    """How held-out text is scored."""
+
+    context: int = 2048
+    """tokens of a window; the model's positions bound it."""
+    stride: int | None = None
+    """tokens by which overlapping windows advance; half the context by default."""
+    max_tokens: int = 32768
+    """tokens scored per language at most; documents are taken in their order."""
+    batch_tokens: int = 8192
+    """tokens of a forward pass."""
+
+    def problems(self) -> Iterator[str]:
+        """Numbers that leave nothing to score."""
+        yield from self._at_least(2, "context")
+        yield from self._at_least(1, "max_tokens", "batch_tokens")
+        if self.stride is not None and not 1 <= self.stride <= self.context:
+            yield f"stride={self.stride}: give 1 to context={self.context}"
 
 
 class LanguageLoss:
@@ -27,42 +50,25 @@ class LanguageLoss:
 
     name = "validation"
 
-    def __init__(
-        self,
-        texts: Mapping[str, Sequence[str]],
-        context: int = 2048,
-        stride: int | None = None,
-        max_tokens: int = 32768,
-        batch_tokens: int = 8192,
-    ) -> None:
+    def __init__(self, texts: Mapping[str, Sequence[str]], **settings: Any) -> None:
         """Prepare held-out documents.
 
         Args:
             texts: language -> documents.
-            context: tokens of a window; the model's positions bound it.
-            stride: tokens by which windows advance; half the context by default.
-            max_tokens: tokens scored per language at most; documents are taken in their order.
-            batch_tokens: tokens of a forward pass.
+            settings: of `LossSettings`.
 
         Raises:
             ValueError: no text at all, or settings that leave nothing to score.
         """
+        self.settings = LossSettings(**settings)
         self.texts = {language: list(texts[language]) for language in sorted(texts) if texts[language]}
         if not self.texts:
             raise ValueError("text: no language has a held-out document; give text with at least one")
-        if context < 2 or max_tokens < 1 or batch_tokens < 1:
-            raise ValueError(f"context={context}, max_tokens={max_tokens}, batch_tokens={batch_tokens}: too small")
-        if stride is not None and not 1 <= stride <= context:
-            raise ValueError(f"stride={stride}: give 1 to context={context}")
-        self.context, self.stride = context, stride
-        self.max_tokens, self.batch_tokens = max_tokens, batch_tokens
         digest = hashlib.sha256()
         for language, documents in self.texts.items():
             digest.update("\0".join([language, *documents, ""]).encode())
-        self.settings = {
-            "context": context,
-            "stride": stride,
-            "max_tokens": max_tokens,
+        self.recorded = {
+            **self.settings.pick("context", "stride", "max_tokens"),
             "text": digest.hexdigest()[:16],
         }
 
@@ -80,7 +86,7 @@ class LanguageLoss:
         rows.append({"metric": "bits_per_byte", "value": sum(bits) / len(bits)})
         broken = [language for language, loss in zip(self.texts, losses, strict=True) if not math.isfinite(loss)]
         warnings = [f"the loss is not finite in {', '.join(broken)}: the weights are broken"] if broken else []
-        return Findings.from_rows(self.name, step, rows, settings=self.settings, warnings=warnings)
+        return Findings.from_rows(self.name, step, rows, settings=self.recorded, warnings=warnings)
 
     def _stream(self, tokenizer: Any, documents: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Token ids (N,), the labels among them (N,), and the UTF-8 bytes of the text that is scored."""
@@ -90,7 +96,7 @@ class LanguageLoss:
         scored = size = 0
         for document in documents:
             tokens = tokenizer(document, add_special_tokens=False)["input_ids"]
-            if scored and scored + len(tokens) > self.max_tokens:
+            if scored and scored + len(tokens) > self.settings.max_tokens:
                 break
             # Without a separator the very first token has nothing before it, and can't be scored.
             skipped = 0 if ids or start else 1
@@ -102,8 +108,8 @@ class LanguageLoss:
 
     def _score(self, model: nn.Module, ids_N: torch.Tensor, labels_N: torch.Tensor) -> tuple[float, int]:
         """Nats of the scored tokens and how many there are."""
-        context = min(self.context, most_positions(model) or self.context)
-        stride = min(self.stride or max(1, context // 2), context)
+        context = min(self.settings.context, most_positions(model) or self.settings.context)
+        stride = min(self.settings.stride or max(1, context // 2), context)
         score = _scorer(model, ids_N)
         device = next(model.parameters()).device
         windows = []
@@ -117,7 +123,7 @@ class LanguageLoss:
             if end == len(ids_N):
                 break
         nats, tokens = 0.0, 0
-        size = max(1, self.batch_tokens // context)
+        size = max(1, self.settings.batch_tokens // context)
         for first in range(0, len(windows), size):
             ids_BT, labels_BT = (
                 nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=value).to(device)

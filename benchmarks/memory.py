@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from babelscope.analysis.concepts.concept_set import ConceptSet, Row
-from babelscope.analysis.experts import analysis as expertise
+from babelscope.analysis.experts import search
 from babelscope.analysis.experts.analysis import ExpertAnalysis
 from babelscope.analysis.experts.memory import OVERHEAD_GB
 from babelscope.model.sites import unit_sites
@@ -75,7 +75,7 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
                 piece.normal_(0, 0.02)
     analysis = ExpertAnalysis(concepts(options.sentences, options.languages), memory_gb=memory_gb, k=500)
     passes = 0
-    groups = expertise.iter_unit_responses
+    groups = search.iter_unit_responses
 
     def counted(*arguments, **settings):
         nonlocal passes
@@ -84,7 +84,7 @@ def measure(memory_gb: float, options: argparse.Namespace, answer) -> None:
             yield part
             del part
 
-    expertise.iter_unit_responses = counted
+    search.iter_unit_responses = counted
     loaded = resident()
     began, worked = time.perf_counter(), time.process_time()
     found = analysis(model.eval(), tokenizer(), 0)

@@ -1,4 +1,4 @@
-"""One error for everything that is wrong with a configuration."""
+"""What ends a command: everything that is wrong with a configuration, or a reason met on the way."""
 
 from collections.abc import Iterable
 
@@ -22,3 +22,7 @@ def raise_if(problems: Iterable[str]) -> None:
     found = list(problems)
     if found:
         raise ConfigError(found)
+
+
+class StoppedRun(RuntimeError):
+    """A run that failed on its way for a reason that its message explains in full; exit status 1."""

@@ -21,6 +21,7 @@ from ..tables import read_table
 from ..token_batches import TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .measures import align, high
+from .settings import AlignmentSettings
 
 Sentences = Mapping[str, Mapping[str, str]]
 """language -> id -> text."""
@@ -57,13 +58,7 @@ class AlignmentAnalysis:
 
     Args:
         sentences: language -> id -> text; two languages are compared on the ids that both have.
-        max_sentences: ids used at most, drawn by a hash of the seed.
-        permutations: of the sentences, for the null of CKA.
-        seed: of the draw and of the permutations.
-        special_tokens: whether the tokenizer's own tokens (a leading `</s>`) count in a sentence's mean.
-        max_length: tokens of a sentence that are read.
-        batch_tokens: tokens of a forward pass.
-        memory_gb: gigabytes of states held at a time; less means reading the text more often, never other results.
+        settings: of `AlignmentSettings`.
 
     Raises:
         ValueError: fewer than two languages, or no two that share 4 different sentences.
@@ -71,27 +66,13 @@ class AlignmentAnalysis:
 
     name = "alignment"
 
-    def __init__(
-        self,
-        sentences: Sentences,
-        *,
-        max_sentences: int = 200,
-        permutations: int = 99,
-        seed: int = 0,
-        special_tokens: bool = False,
-        max_length: int = 128,
-        batch_tokens: int = 4096,
-        memory_gb: float = 2.0,
-    ) -> None:
-        if max_sentences < 4 or permutations < 0 or not memory_gb > 0:
-            raise ValueError(
-                f"max_sentences={max_sentences}, permutations={permutations}, memory_gb={memory_gb}: give at least 4, "
-                "at least 0, and a positive number"
-            )
+    def __init__(self, sentences: Sentences, **settings: Any) -> None:
+        self.settings = AlignmentSettings(**settings)
+        seed = self.settings.seed
         self.languages = tuple(sorted(sentences))
         self.texts = _different({language: sentences[language] for language in self.languages})
         ids = sorted({key for texts in self.texts.values() for key in texts}, key=lambda key: _hash(seed, key))
-        chosen = set(ids[:max_sentences])
+        chosen = set(ids[: self.settings.max_sentences])
         self.texts = {name: {k: t for k, t in texts.items() if k in chosen} for name, texts in self.texts.items()}
         self.pairs = {
             pair: shared
@@ -108,18 +89,13 @@ class AlignmentAnalysis:
         self.warnings = (
             [f"languages without 4 sentences in common with any other: {', '.join(left_out)}"] if left_out else []
         )
-        self.permutations, self.seed, self.special_tokens = permutations, seed, special_tokens
-        self.max_length, self.batch_tokens, self.memory_gb = max_length, batch_tokens, memory_gb
         digest = hashlib.sha256()
         for language, texts in self.texts.items():
             for key in sorted(texts):
                 digest.update("\0".join([language, key, texts[key], ""]).encode())
-        self.settings = {
+        self.recorded = {
             "parallel": digest.hexdigest()[:16],
-            "permutations": permutations,
-            "seed": seed,
-            "special_tokens": special_tokens,
-            "max_length": max_length,
+            **self.settings.pick("permutations", "seed", "special_tokens", "max_length"),
         }
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
@@ -153,23 +129,27 @@ class AlignmentAnalysis:
             rows += [{"layer": layer, "metric": m, "value": float(np.mean(v))} for m, v in measured.items()]
             # The mean over pairs varies less than a pair does.
             rows.append({"layer": layer, "metric": "cka_null_high", "value": high(np.mean(nulls, axis=0))})
-        return Findings.from_rows(self.name, step, rows, settings=self.settings, warnings=self.warnings)
+        return Findings.from_rows(self.name, step, rows, settings=self.recorded, warnings=self.warnings)
 
     def _orders(self, one: str, two: str, count: int) -> np.ndarray:
         """Permutations (P, S) that depend on the pair alone, not on which others there are."""
-        random = np.random.default_rng(int.from_bytes(_hash(self.seed, f"{one}\0{two}")[:8], "big"))
-        return np.array([random.permutation(count) for _ in range(self.permutations)], np.int64).reshape(-1, count)
+        random = np.random.default_rng(int.from_bytes(_hash(self.settings.seed, f"{one}\0{two}")[:8], "big"))
+        return np.array([random.permutation(count) for _ in range(self.settings.permutations)], np.int64).reshape(
+            -1, count
+        )
 
     def _layers(self, model: nn.Module, tokenizer: Any) -> Iterator[tuple[int, dict[tuple[str, str], np.ndarray]]]:
         """Each layer's pooled states by language and id, as many layers at a time as memory allows."""
         keys = [(language, key) for language, texts in self.texts.items() for key in sorted(texts)]
         sentences = [self.texts[language][key] for language, key in keys]
-        tokens = tokenise(model, tokenizer, sentences, self.max_length, self.special_tokens)
+        tokens = tokenise(model, tokenizer, sentences, self.settings.max_length, self.settings.special_tokens)
         layers = len(blocks_of(model)) + 1
         width = int(model.get_input_embeddings().weight.shape[1])  # type: ignore[operator]
-        group = max(1, min(layers, int(self.memory_gb * 1e9 / (4 * len(keys) * width))))
+        group = max(1, min(layers, int(self.settings.memory_gb * 1e9 / (4 * len(keys) * width))))
         for first in range(0, layers, group):
-            pooled_GSD = mean_states(model, tokens, range(first, min(first + group, layers)), self.batch_tokens)
+            pooled_GSD = mean_states(
+                model, tokens, range(first, min(first + group, layers)), self.settings.batch_tokens
+            )
             if not torch.isfinite(pooled_GSD).all():
                 raise BrokenModelError("a hidden state is NaN or infinite, and near to nothing: the weights are broken")
             for layer, pooled_SD in enumerate(pooled_GSD, first):

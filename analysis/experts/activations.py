@@ -19,8 +19,9 @@ from ...model.sites import UnitSite, backbone_of, unit_sites
 from ..token_batches import TokenBatch, TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .memory import forward_bytes, text_bytes, units_at_a_time
+from .settings import ResponseSettings
 
-POOLINGS = ("max", "mean", "last")
+_DEFAULTS = ResponseSettings()
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,7 @@ class Units:
 
 
 def unit_responses(
-    model: nn.Module,
-    tokenizer: Any,
-    sentences: Sequence[str],
-    pooling: str = "max",
-    *,
-    special_tokens: bool = True,
-    max_length: int = 128,
-    batch_tokens: int = 4096,
+    model: nn.Module, tokenizer: Any, sentences: Sequence[str], pooling: str = ResponseSettings.pooling, **settings: Any
 ) -> tuple[Tensor, Units]:
     """Pooled response of every unit to every sentence, all at once (4 bytes each; see `iter_unit_responses`).
 
@@ -95,9 +89,7 @@ def unit_responses(
     Args:
         sentences: one text each.
         pooling: over a sentence's tokens, padding left out: `max`, `mean`, or `last` token.
-        special_tokens: whether the tokenizer's own tokens (a leading `</s>`) count as a sentence's tokens.
-        max_length: tokens of a sentence that are read.
-        batch_tokens: tokens of a batch, padding included.
+        settings: special_tokens, max_length and batch_tokens of `ResponseSettings`.
 
     Returns:
         float32 (S, U) on the CPU, and the numbering of the units.
@@ -107,59 +99,40 @@ def unit_responses(
             does not fit.
     """
     units = Units.of(model)
-    parts = iter_unit_responses(
-        model,
-        tokenizer,
-        sentences,
-        pooling,
-        special_tokens=special_tokens,
-        max_length=max_length,
-        batch_tokens=batch_tokens,
-        memory_gb=float("inf"),
-    )
-    return next(parts)[1], units
+    whole = ResponseSettings(pooling=pooling, memory_gb=float("inf"), **settings)
+    return next(iter_unit_responses(model, tokenizer, sentences, whole))[1], units
 
 
 def iter_unit_responses(
     model: nn.Module,
     tokenizer: Any,
     sentences: Sequence[str],
-    pooling: str = "max",
+    settings: ResponseSettings = _DEFAULTS,
     *,
-    special_tokens: bool = True,
-    max_length: int = 128,
-    batch_tokens: int = 4096,
-    memory_gb: float = 2.0,
     fixed: int = 0,
     per_unit: int = 0,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The same in groups of units, as large as `memory_gb` allows; one pass over the text each.
+    """The same in groups of units, as large as `settings.memory_gb` allows; one pass over the text each.
 
     A pass ends with the last block that it needs. The groups do not show in the numbers. Between two groups the model
     is as it was. Let go of a group before asking for the next, or both are held.
 
     Args:
-        memory_gb: 1e9 bytes, for the responses, the forward pass (on a CPU) and the token ids together.
+        settings: `memory_gb` is for the responses, the forward pass (on a CPU) and the token ids together.
         fixed, per_unit: bytes of it that the caller needs, whatever the group, and beside each unit's responses.
 
     Yields:
         which units, and their responses, float32 (S, units of the group).
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r}: choose one of {', '.join(POOLINGS)}")
-    if batch_tokens < 1:
-        raise ValueError(f"batch_tokens={batch_tokens}: give a positive number of tokens")
-    if not memory_gb > 0:
-        raise ValueError(f"memory_gb={memory_gb}: give a positive number of gigabytes")
-    tokens = tokenise(model, tokenizer, sentences, max_length, special_tokens)
-    batches = tokens.batches(batch_tokens)
+    tokens = tokenise(model, tokenizer, sentences, settings.max_length, settings.special_tokens)
+    batches = tokens.batches(settings.batch_tokens)
     sites = unit_sites(model)
     units = sites[-1].stop
     held = fixed + forward_bytes(model, batches) + text_bytes(tokens)
-    width = units_at_a_time(memory_gb, held, 4 * len(sentences) + per_unit, units)
+    width = units_at_a_time(settings.memory_gb, held, 4 * len(sentences) + per_unit, units)
     for start in range(0, units, width):
         group = slice(start, min(start + width, units))
-        yield group, _one_pass(model, tokens, batches, sites, group, pooling)
+        yield group, _one_pass(model, tokens, batches, sites, group, settings.pooling)
 
 
 def _one_pass(

@@ -1,15 +1,21 @@
-"""The best experts seen so far, group of units by group of units, and the scores of all units until they are asked for.
+"""The search for experts: the best seen so far, group by group, and the scores of all units until they are asked for.
 
 Shapes: C concepts, L languages, U units, k experts, P positives.
 """
 
 import tempfile
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from torch import nn
 
+from .activations import iter_unit_responses
+from .halves import CHOOSING, LanguageSentences
+from .memory import Division
+from .scoring import precision_in_halves
 from .selection import top_experts
+from .settings import ExpertSettings
 
 
 @dataclass
@@ -86,3 +92,35 @@ class Scores:
         assert self._file is not None
         self._file.seek(4 * ((language * self.shape[1] + concept) * self.shape[2] + unit))
         return self._file
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the searches of all languages in one model share: where to read, how, and where the scores go."""
+
+    model: nn.Module
+    tokenizer: Any
+    settings: ExpertSettings
+    k: int
+    division: Division
+    scores: Scores
+
+    def experts(self, language: int, plan: LanguageSentences) -> list[tuple[int, BestUnits]]:
+        """Experts of each concept of a language; the AP of all units in the scoring half goes to `scores`."""
+        if not plan.sentences:
+            return []
+        parts = plan.halves[CHOOSING].concepts
+        best = [BestUnits.none(self.k) for _ in parts]
+        for group, responses in iter_unit_responses(
+            self.model, self.tokenizer, plan.sentences, self.settings, fixed=self.division.fixed
+        ):
+            responses_SU = responses.numpy()
+            del responses
+            for first in range(0, group.stop - group.start, self.division.block):
+                block_SU = responses_SU[:, first : first + self.division.block]
+                choosing_CU, scoring_CU = precision_in_halves(block_SU, plan, self.division.chunk)
+                for row, (found, part) in enumerate(zip(best, parts, strict=True)):
+                    self.scores.put(language, part.concept, group.start + first, scoring_CU[row])
+                    found.see(group.start + first, choosing_CU[row], block_SU, part.positive_P)
+            del responses_SU, block_SU
+        return [(part.concept, found) for part, found in zip(parts, best, strict=True)]

@@ -23,6 +23,7 @@ from ..concepts.concept_set import ConceptSet
 from ..concepts.files import file_name
 from .activations import iter_unit_responses
 from .selection import average_precision
+from .settings import ResponseSettings
 
 COLUMNS = ("ap", "off_mean", "on_p50", "on_p90", "layer", "unit", "uuid", "concept", "group")
 _THRESHOLDS = np.linspace(0.5, 1.0, 501)
@@ -49,17 +50,18 @@ def expertise(
     tokenizer: Any,
     positives: Sequence[str],
     negatives: Sequence[str],
-    **reading: Any,
+    **settings: Any,
 ) -> Expertise:
     """Expertise of all units for one concept.
 
     Args:
-        reading: pooling, special_tokens, max_length, batch_tokens, memory_gb as for `iter_unit_responses`.
+        settings: of `ResponseSettings`.
     """
+    reading = ResponseSettings(**settings)
     parts: list[tuple[np.ndarray, ...]] = []
     # The percentiles are of doubles, sorted in a copy.
     held = 20 * len(positives)
-    for _, responses in iter_unit_responses(model, tokenizer, [*positives, *negatives], per_unit=held, **reading):
+    for _, responses in iter_unit_responses(model, tokenizer, [*positives, *negatives], reading, per_unit=held):
         responses_SU = responses.numpy()
         on_PU, off_NU = responses_SU[: len(positives)], responses_SU[len(positives) :]
         p50_U, p90_U = np.percentile(on_PU.astype(np.float64), [50, 90], axis=0)
@@ -75,13 +77,13 @@ def write_expertise(
     language: str,
     output: str | Path,
     groups: Mapping[str, str] | None = None,
-    **reading: Any,
+    **settings: Any,
 ) -> Iterator[Path]:
     """Write `output/<group>/<concept>/expertise/` for every concept that has sentences in a language.
 
     Args:
         groups: group of each concept; `sense` where it has none.
-        reading: as for `expertise`.
+        settings: of `ResponseSettings`.
 
     Yields:
         the path of each expertise.csv as it is written.
@@ -93,7 +95,7 @@ def write_expertise(
         if not positives or not negatives:
             continue
         group = (groups or {}).get(concept, "sense")
-        found = expertise(model, tokenizer, positives, negatives, **reading)
+        found = expertise(model, tokenizer, positives, negatives, **settings)
         count = len(order_U)
         table = pa.table(
             {

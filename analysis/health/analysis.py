@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...model.sites import blocks_of, family_of
 from ..findings import Findings
 from ..language_loss import LanguageLoss
+from .settings import HealthSettings
 from .verdicts import HASH, NAME
 
 _CHUNK = 1 << 22
@@ -69,17 +70,19 @@ class HealthAnalysis:
 
     name = NAME
 
-    def __init__(
-        self,
-        texts: Mapping[str, Sequence[str]] | None = None,
-        context: int = 512,
-        max_tokens: int = 4096,
-        batch_tokens: int = 4096,
-    ) -> None:
-        """Prepare held-out documents per language; without any, the loss is left out. Arguments as in LanguageLoss."""
-        self.loss = (
-            LanguageLoss(texts, context=context, max_tokens=max_tokens, batch_tokens=batch_tokens) if texts else None
-        )
+    def __init__(self, texts: Mapping[str, Sequence[str]] | None = None, **settings: Any) -> None:
+        """Prepare held-out documents.
+
+        Args:
+            texts: language -> documents; without any, the loss is left out.
+            settings: of `HealthSettings`.
+
+        Raises:
+            ValueError: settings that leave nothing to score.
+        """
+        options = HealthSettings(**settings)
+        scoring = options.pick("context", "max_tokens", "batch_tokens")
+        self.loss = LanguageLoss(texts, **scoring) if texts else None
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Examine one checkpoint."""

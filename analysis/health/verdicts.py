@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ..failures import failure_of
 from ..findings import ROW_SCHEMA, Findings, read_findings, result_steps, write_findings
+from .settings import HealthSettings
 
 NAME = "health"
 """The analysis whose findings are judged."""
@@ -46,7 +47,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def judge(checkups: Iterable[Checkup], jump: float = 0.3) -> dict[int, Verdict]:
+def judge(checkups: Iterable[Checkup], jump: float = HealthSettings.jump) -> dict[int, Verdict]:
     """Judge a series.
 
     Of several steps with the same weights the one that fits the course of the losses is sound, if there is one;
@@ -153,7 +154,7 @@ def checkup_of(findings: Findings) -> Checkup:
     return Checkup(findings.step, findings.arrays[HASH].tobytes(), value.get("loss"), broken)
 
 
-def review(results: str | Path, jump: float = 0.3) -> dict[int, Verdict]:
+def review(results: str | Path, jump: float = HealthSettings.jump) -> dict[int, Verdict]:
     """Judge all health findings below a results folder; those whose verdict changed are written anew.
 
     Each then has the rows `sound` (0 or 1) and, where another step has the same weights, `duplicate_of` (that step),

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,17 +29,12 @@ def mine(
     corpus: Mapping[str, TextSource | Iterable[str]],
     lexicon: Lexicon,
     *,
-    per_concept: int = 100,
-    negatives: int = 1000,
-    min_chars: int = 20,
-    max_chars: int = 200,
-    min_positives: int = 1,
-    seed: int = 0,
     max_line_bytes: int = 1_000_000,
     num_proc: int = 1,
     state: str | Path | None = None,
     restart: bool = False,
     progress: bool = False,
+    **limits: Any,
 ) -> MiningResult:
     """Find positives per concept and language by word forms, and negatives that hold no form of any concept.
 
@@ -50,26 +46,19 @@ def mine(
     Args:
         corpus: per language, a source of documents or any iterable of them.
         lexicon: the concepts and their forms.
-        per_concept: sentences wanted per concept and language.
-        negatives: sentences wanted per language that show no concept, shared by all, spread over lengths as
-            the positives are.
-        min_chars: shortest sentence in characters; a Chinese character counts as three.
-        max_chars: longest sentence.
-        min_positives: a concept with fewer in a language is left out there.
-        seed: which sentences are drawn where there are more than wanted.
         max_line_bytes: longer documents are counted and left out.
         num_proc: processes that share out the text.
         state: folder in which to note how far the work is; called again with the same settings, it goes on
             there. To be removed when the result is safe.
         restart: forget what lies in `state`.
         progress: show a bar.
+        limits: of `Limits`: how much to keep of what.
 
     Raises:
         ValueError: a number out of range, an unknown language, a state of other settings, or nothing found.
     """
-    limits = Limits(per_concept, negatives, min_chars, max_chars, min_positives, seed)
     sources = dict(sorted(corpus.items()))
-    problems = [*limits.problems()]
+    problems = [*Limits.wrong(limits)]
     if state is not None:
         problems += [
             f"{code}: a run can only be resumed over sources, not over an iterable; leave state out."
@@ -78,22 +67,23 @@ def mine(
         ]
     if problems:
         raise ValueError("\n".join(problems))
-    miners = {language: Miner(lexicon, language, limits) for language in sources}
+    wanted = Limits(**limits)
+    miners = {language: Miner(lexicon, language, wanted) for language in sources}
     kept = None
     if state is not None:
         identities = {code: source.identity() for code, source in sources.items() if isinstance(source, TextSource)}
         settings = {"sources": identities, "lexicon": fingerprint(lexicon), "max_line_bytes": max_line_bytes}
-        settings |= asdict(limits)
+        settings |= asdict(wanted)
         # It only says which concepts are left out at the end.
         del settings["min_positives"]
         kept = MiningState(Path(state), settings, restart)
     done, tallies = dict.fromkeys(sources, 0), {language: Tally() for language in sources}
     if kept is not None:
         for language in sources:
-            done[language], tallies[language] = kept.load(language, limits)
+            done[language], tallies[language] = kept.load(language, wanted)
     with (
         tqdm(total=_size(sources.values()), unit="B", unit_scale=True, disable=not progress, desc="mining") as bar,
-        workers(lexicon, limits, num_proc) as (work, depth),
+        workers(lexicon, wanted, num_proc) as (work, depth),
     ):
         waiting = _rest(parts(sources, max_line_bytes), done, bar)
         for part, tally in in_order(waiting, lambda language: tallies[language].bounds(), work, depth):
@@ -102,7 +92,7 @@ def mine(
                 kept.save(part.language, part.number, tallies[part.language])
             bar.set_postfix_str(part.language, refresh=False)
             bar.update(part.size)
-    return _chosen(miners, tallies, lexicon, limits)
+    return _chosen(miners, tallies, lexicon, wanted)
 
 
 def _size(sources: Iterable[TextSource | Iterable[str]]) -> int | None:

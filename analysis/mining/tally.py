@@ -16,6 +16,7 @@ from ..concepts.languages import SCRIPTS
 from ..concepts.lexicon import Lexicon
 from ..concepts.word_forms import Matcher
 from ..reservoirs import HIGHEST, Candidate, Reservoir, signature, tokens
+from ..settings import Settings
 from .sentences import split
 from .word_scan import Scanner
 
@@ -30,23 +31,27 @@ BIN_SHARE = 4
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much to keep of what: see `mining.mine`."""
+class Limits(Settings):
+    """How much a mining run keeps of what."""
 
     per_concept: int = 100
+    """positives wanted per concept and language."""
     negatives: int = 1000
+    """sentences wanted per language that show no concept, shared by all, spread over lengths as the positives are."""
     min_chars: int = 20
+    """shortest sentence in characters; a Chinese character counts as three."""
     max_chars: int = 200
-    min_positives: int = 1
+    """longest sentence."""
+    min_positives: int = 20
+    """a concept with fewer in a language is left out there."""
     seed: int = 0
+    """which sentences are drawn where there are more than wanted."""
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the numbers."""
-        for field in ("per_concept", "negatives", "min_chars", "min_positives"):
-            if getattr(self, field) < 1:
-                yield f"{field} is {getattr(self, field)}; it must be at least 1."
+        yield from self._at_least(1, "per_concept", "negatives", "min_chars", "min_positives")
         if self.max_chars < self.min_chars:
-            yield f"max_chars is {self.max_chars}, below min_chars ({self.min_chars}); raise it."
+            yield f"max_chars={self.max_chars} is below min_chars={self.min_chars}: raise it"
 
     @property
     def per_bin(self) -> int:

@@ -25,6 +25,7 @@ from ..findings import Findings, Row
 from ..hidden import hidden_states
 from ..token_batches import TokenisedSentences, tokenise
 from .fit import ProbeFit, fit_probes
+from .settings import ProbeSettings
 
 
 @dataclass(frozen=True)
@@ -43,39 +44,19 @@ class ProbeAnalysis:
 
     name = "probe"
 
-    def __init__(
-        self,
-        texts: Mapping[str, Sequence[str]],
-        tokens_per_language: int | Sequence[int] = 500,
-        seeds: Sequence[int] = (0, 1, 2),
-        C: float = 1.0,
-        test_share: float = 0.25,
-        sentences_per_language: int = 1000,
-        min_sentences: int = 40,
-        tokens_per_sentence: int = 4,
-        max_length: int = 128,
-        batch_tokens: int = 4096,
-        memory_gb: float = 2.0,
-    ) -> None:
-        """Keep the languages with enough text; see `LanguageProbe` for the settings.
+    def __init__(self, texts: Mapping[str, Sequence[str]], **settings: Any) -> None:
+        """Keep the languages with enough text.
+
+        Args:
+            texts: language -> sentences or documents.
+            settings: of `ProbeSettings`.
 
         Raises:
             ValueError: settings out of range, or fewer than two languages with enough sentences.
         """
-        counts = [tokens_per_language] if isinstance(tokens_per_language, int) else list(tokens_per_language)
-        if not counts or min(counts) < 4 or max(counts) != counts[0]:
-            raise ValueError(f"tokens_per_language={tokens_per_language}: give numbers from 4, the largest one first")
-        if not seeds:
-            raise ValueError("seeds is empty: give at least one probe seed")
-        if C <= 0:
-            raise ValueError(f"C={C}: give a positive inverse strength of the L2 penalty")
-        if not 0 < test_share < 1:
-            raise ValueError(f"test_share={test_share}: give a share between 0 and 1")
-        if tokens_per_sentence < 1:
-            raise ValueError(f"tokens_per_sentence={tokens_per_sentence}: give at least 1")
-        self.counts, self.seeds, self.C, self.test_share = counts, tuple(seeds), C, test_share
-        self.sentences_per_language, self.tokens_per_sentence = sentences_per_language, tokens_per_sentence
-        self.max_length, self.batch_tokens, self.memory_gb = max_length, batch_tokens, memory_gb
+        self.settings = ProbeSettings(**settings)
+        self.counts, self.seeds = self.settings.counts, tuple(self.settings.seeds)
+        min_sentences = self.settings.min_sentences
         # A text that stands under two languages belongs to neither, and could both train and test.
         languages_of = Counter(text for found in texts.values() for text in set(found))
         usable = {
@@ -95,14 +76,10 @@ class ProbeAnalysis:
             )
         self.languages = tuple(self.texts)
         digest = hashlib.sha256("\0".join(f"{k}\0{t}" for k, v in self.texts.items() for t in v).encode())
-        self.settings = {
-            "tokens_per_language": counts,
-            "seeds": list(seeds),
-            "C": C,
-            "test_share": test_share,
-            "sentences_per_language": sentences_per_language,
-            "tokens_per_sentence": tokens_per_sentence,
-            "max_length": max_length,
+        self.recorded = {
+            "tokens_per_language": self.counts,
+            "seeds": list(self.seeds),
+            **self.settings.pick("C", "test_share", "sentences_per_language", "tokens_per_sentence", "max_length"),
             "languages": list(self.languages),
             "text": digest.hexdigest()[:16],
         }
@@ -113,13 +90,13 @@ class ProbeAnalysis:
         warnings = list(self.warnings)
         for seed in self.seeds:
             sentences, labels = self._sentences(seed)
-            tokens = tokenise(model, tokenizer, sentences, self.max_length, special_tokens=False)
+            tokens = tokenise(model, tokenizer, sentences, self.settings.max_length, special_tokens=False)
             sample = self._sample(seed, tokens, sentences, labels)
-            states_LND = hidden_states(model, tokens, sample.chosen, self.batch_tokens)
+            states_LND = hidden_states(model, tokens, sample.chosen, self.settings.batch_tokens)
             fits.append({count: self._fit(states_LND, sample, count) for count in self.counts})
             for kind, part, share in (
-                ("training", sample.train_N, 1 - self.test_share),
-                ("test", ~sample.train_N, self.test_share),
+                ("training", sample.train_N, 1 - self.settings.test_share),
+                ("test", ~sample.train_N, self.settings.test_share),
             ):
                 reached, wanted = int(sample.rank_N[part].max()) + 1, round(self.counts[0] * share)
                 if reached < wanted:
@@ -127,7 +104,7 @@ class ProbeAnalysis:
             loose = sum(int((~fit.converged_P).sum()) for fit in fits[-1].values())
             if loose:
                 warnings.append(f"seed {seed}: {loose} probes stopped before they had converged")
-        return Findings.from_rows(self.name, step, self._rows(fits), settings=self.settings, warnings=warnings)
+        return Findings.from_rows(self.name, step, self._rows(fits), settings=self.recorded, warnings=warnings)
 
     def _sentences(self, seed: int) -> tuple[list[str], list[int]]:
         """Sentences of this seed in the order of their hash, and their languages' indices."""
@@ -135,8 +112,8 @@ class ProbeAnalysis:
         labels: list[int] = []
         for index, language in enumerate(self.languages):
             found = sorted(self.texts[language], key=lambda text, name=language: _key(seed, name, text))  # type: ignore[misc]
-            sentences += found[: self.sentences_per_language]
-            labels += [index] * min(len(found), self.sentences_per_language)
+            sentences += found[: self.settings.sentences_per_language]
+            labels += [index] * min(len(found), self.settings.sentences_per_language)
         return sentences, labels
 
     def _sample(self, seed: int, tokens: TokenisedSentences, sentences: Sequence[str], labels: Sequence[int]) -> Sample:
@@ -144,13 +121,13 @@ class ProbeAnalysis:
         drawn: dict[tuple[int, bool], list[tuple[int, int]]] = {}
         for index in range(len(self.languages)):
             rows = [row for row, label in enumerate(labels) if label == index]
-            tests = max(1, round(len(rows) * self.test_share))
+            tests = max(1, round(len(rows) * self.settings.test_share))
             for part, is_train in ((rows[tests:], True), (rows[:tests], False)):
                 drawn[index, is_train] = list(self._tokens(seed, part, tokens, sentences))
         chosen: list[tuple[int, int]] = []
         marks: list[tuple[int, bool, int]] = []
         for is_train in (True, False):
-            share = 1 - self.test_share if is_train else self.test_share
+            share = 1 - self.settings.test_share if is_train else self.settings.test_share
             wanted = max(1, round(self.counts[0] * share))
             count = min(wanted, *(len(drawn[index, is_train]) for index in range(len(self.languages))))
             for index in range(len(self.languages)):
@@ -168,19 +145,19 @@ class ProbeAnalysis:
             first, stop = tokens.counted[row]
             random = np.random.default_rng(int.from_bytes(_key(seed, "token", sentences[row])[:8], "little"))
             shuffled[row] = (first + random.permutation(stop - first)).tolist()
-        for turn in range(self.tokens_per_sentence):
+        for turn in range(self.settings.tokens_per_sentence):
             yield from ((row, places[turn]) for row, places in shuffled.items() if turn < len(places))
 
     def _fit(self, states_LND: Tensor, sample: Sample, count: int) -> ProbeFit:
         """Probes of all layers, trained on the first tokens of each language and tested on all test tokens."""
-        limit = max(1, round(count * (1 - self.test_share)))
+        limit = max(1, round(count * (1 - self.settings.test_share)))
         used_N = ~sample.train_N | (sample.rank_N < limit)
         return fit_probes(
             states_LND[:, used_N],
             sample.labels_N[used_N],
             sample.train_N[used_N],
-            C=self.C,
-            memory_gb=self.memory_gb,
+            C=self.settings.C,
+            memory_gb=self.settings.memory_gb,
         )
 
     def _rows(self, fits: Sequence[Mapping[int, ProbeFit]]) -> list[Row]:

@@ -12,8 +12,9 @@ import numpy as np
 from ...model.interventions import Forcing
 from ..experts.activations import Units
 from ..findings import Findings
+from .settings import SteeringSettings
 
-UNSTEERED, STEERED, RANDOM = "unsteered", "steered", "random"
+UNSTEERED, STEERED, RANDOM, OTHER = "unsteered", "steered", "random", "other_concept"
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,62 @@ def other_concepts(experts: Experts, chosen: Sequence[str], language: str) -> Ma
                 found[concept] = others[0]
                 break
     return found
+
+
+Pair = tuple[str, str]
+"""(concept, language) whose experts are meant."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every condition of an experiment.
+
+    Attributes:
+        steered: by pair, those of other concepts that serve as a control included.
+        random: by pair, with random units.
+        sweep: by pair and number of experts.
+        others: the other concept that is each pair's control, where there is one.
+    """
+
+    pairs: tuple[Pair, ...]
+    steered: Mapping[Pair, Condition]
+    random: Mapping[Pair, Condition]
+    sweep: Mapping[tuple[Pair, int], Condition]
+    others: Mapping[Pair, str]
+
+    @classmethod
+    def of(cls, experts: Experts, units: Units, pairs: Sequence[Pair], k: int, settings: SteeringSettings) -> "Plan":
+        """What is to be generated to steer with `k` experts of each pair."""
+
+        def steering(pair: Pair, count: int) -> Condition:
+            if count == 0:
+                return Condition(UNSTEERED)
+            return Condition(STEERED, *pair, count, (experts.forcing(*pair, count, settings.mode, settings.strength),))
+
+        def control(pair: Pair) -> Condition:
+            draws = (stream(settings.seed, draw, *pair) for draw in range(settings.random_draws))
+            forcing = steered[pair].forcings[0]
+            return Condition(RANDOM, *pair, k, tuple(random_units(forcing, units, draw) for draw in draws))
+
+        steered = {pair: steering(pair, k) for pair in pairs}
+        random = {pair: control(pair) for pair in pairs}
+        sweep = {(pair, count): steering(pair, count) for pair in pairs for count in settings.sweep}
+        others: dict[Pair, str] = {}
+        for language in dict.fromkeys(language for _, language in pairs):
+            chosen = [concept for concept, tongue in pairs if tongue == language]
+            for concept, other in other_concepts(experts, chosen, language).items():
+                others[concept, language] = other
+                steered.setdefault((other, language), steering((other, language), k))
+        return cls(tuple(pairs), steered, random, sweep, others)
+
+    def distinct(self) -> list[Condition]:
+        """All conditions, each once, the unsteered model first."""
+        found = [Condition(UNSTEERED), *self.steered.values(), *self.random.values(), *self.sweep.values()]
+        return list(dict.fromkeys(found))
+
+    def of_pair(self, pair: Pair) -> dict[str, Condition]:
+        """The conditions that tell of one pair, by the name that its rows carry."""
+        found = {STEERED: self.steered[pair], RANDOM: self.random[pair]}
+        if pair in self.others:
+            found[OTHER] = self.steered[self.others[pair], pair[1]]
+        return found | {f"{STEERED}_k{count}": made for (of, count), made in self.sweep.items() if of == pair}

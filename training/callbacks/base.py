@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel
 
 from ...analysis.findings import Findings, findings_path, write_findings
+from ...analysis.settings import Settings
 from ...analysis.undisturbed import undisturbed
 from .schedule import StepSchedule
 from .tracking import log_findings
@@ -66,17 +67,24 @@ class StepCallback(pl.Callback):
 class AnalysisCallback(StepCallback):
     """Runs an `Analysis` at the scheduled optimizer steps, in any Trainer whose module holds a causal LM.
 
-    Subclasses take plain arguments and implement `build`. Findings go to `results`, by default
+    Subclasses take plain arguments and implement `build`; those of the instrument itself are its `Settings`. Findings go to `results`, by default
     `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A sweep over checkpoints drives the
     same object through `run`.
     """
 
     name = "analysis"
+    settings_type: type[Settings] = Settings
+    """What the further keyword arguments are, with their defaults, text and checks."""
 
     def __init__(
-        self, schedule: StepSchedule | None = None, tokenizer: str | None = None, results: str | None = None
+        self,
+        schedule: StepSchedule | None = None,
+        tokenizer: str | None = None,
+        results: str | None = None,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__(schedule)
+        self.settings = settings or Settings()
         self.tokenizer = tokenizer
         self.results = results
         self.store: str | None = None

@@ -9,6 +9,7 @@ from torch import nn
 from ...analysis.concepts.text import load_text
 from ...analysis.findings import Findings, read_findings
 from ...analysis.health.analysis import HealthAnalysis
+from ...analysis.health.settings import HealthSettings
 from ...analysis.health.verdicts import review
 from .base import Analysis, AnalysisCallback
 from .schedule import StepSchedule
@@ -24,17 +25,15 @@ class CheckpointHealth(AnalysisCallback):
     """
 
     name = HealthAnalysis.name
+    settings_type = HealthSettings
 
     def __init__(
         self,
         schedule: StepSchedule | None = None,
         text: str | None = None,
-        context: int = 512,
-        max_tokens: int = 4096,
-        batch_tokens: int = 4096,
-        jump: float = 0.3,
         tokenizer: str | None = None,
         results: str | None = None,
+        **settings: Any,
     ) -> None:
         """Examine checkpoints.
 
@@ -42,19 +41,14 @@ class CheckpointHealth(AnalysisCallback):
             schedule: optimizer steps; by default 0 and all powers of two, and the last.
             text: held-out text as for PerLanguageLoss; by default the run's own store. Without any, losses are left
                 out, and which of two steps with the same weights is the true one cannot be told.
-            context: tokens of a window.
-            max_tokens: tokens scored per language at most.
-            batch_tokens: tokens of a forward pass.
-            jump: nats by which a loss may exceed the lowest one before it and still count as sound.
             tokenizer: name or folder; by default the run's own.
             results: folder of results; by default below the run's folder.
+            settings: of `HealthSettings`: how held-out text is scored, and how far a loss may rise.
         """
-        super().__init__(schedule, tokenizer, results)
-        if not jump > 0:
-            raise ValueError(f"jump={jump}: give a positive number of nats")
+        made = HealthSettings(**settings)
+        super().__init__(schedule, tokenizer, results, made)
         self.text = text
-        self.jump = jump
-        self.settings: dict[str, Any] = {"context": context, "max_tokens": max_tokens, "batch_tokens": batch_tokens}
+        self._jump = made.jump
         self._reported: dict[int, tuple[str, ...]] = {}
 
     def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
@@ -62,7 +56,7 @@ class CheckpointHealth(AnalysisCallback):
         path = self.text or self.store
         if path is None:
             log.warning("CheckpointHealth has no held-out text: losses are left out (name one with text=…)")
-        return HealthAnalysis(None if path is None else load_text(path), **self.settings)
+        return HealthAnalysis(None if path is None else load_text(path), **self.settings.as_arguments())
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Examine the checkpoint of `step`, and judge all those below `results` again."""
@@ -75,7 +69,7 @@ class CheckpointHealth(AnalysisCallback):
 
     def judge(self, results: str | Path) -> None:
         """Judge all checkpoints below `results`, and tell of those whose verdict is another than before."""
-        for other, verdict in review(results, self.jump).items():
+        for other, verdict in review(results, self._jump).items():
             if verdict.reasons and self._reported.get(other) != verdict.reasons:
                 log.warning("Step %d is not sound: %s", other, "; ".join(verdict.reasons))
             self._reported[other] = verdict.reasons

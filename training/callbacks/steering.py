@@ -19,6 +19,7 @@ from ...analysis.steering.identification import (
     LinguaIdentifier,
     WordIdentifier,
 )
+from ...analysis.steering.settings import SteeringSettings
 from ..data.store import TokenStore
 from ..toy.world import ToyWorld
 from .base import AnalysisCallback
@@ -37,70 +38,34 @@ class Steering(AnalysisCallback):
         concepts: concepts to steer; by default all that have experts, which for many concepts takes long.
         source_languages: languages whose experts are forced; by default all that have any.
         schedule: optimizer steps at which to look; by default 0 and the powers of two. ExpertNeurons must be due too.
-        seeds: texts of each concept, source language and condition; text s is drawn with seed s.
-        k: number of experts forced; by default all that were found.
-        k_sweep: further numbers of experts to steer with, for example [0, 50, 200]; 0 is the unsteered model.
-        length: tokens of a text at most.
-        temperature: of sampling.
-        top_p: sample from the most probable tokens that have this share of the probability together.
-        mode: set experts to `strength` times their median response, add that to them, or multiply them by `strength`.
-        positions: all, or the last one alone.
-        strength: see mode.
-        random_draws: draws of random units that the texts of that control are dealt out to.
-        seed: of the random units.
-        batch_size: texts of a forward pass.
         languages: languages that texts are told apart in; by default the run's, else those that have experts.
         words: word lists of concepts, a YAML file or a folder of them; by default those that come with Babelscope.
         experts_results: folder of results with the experts; by default those written beside this callback's own.
         tokenizer: name or folder of the tokenizer; by default the run's own.
         results: folder for the results; by default the run's own.
+        settings: of `SteeringSettings`: how experts are forced and texts written.
     """
 
     name = SteeringAnalysis.name
+    settings_type = SteeringSettings
 
     def __init__(
         self,
         concepts: list[str] | None = None,
         source_languages: list[str] | None = None,
         schedule: StepSchedule | None = None,
-        seeds: int = 100,
-        k: int | None = None,
-        k_sweep: list[int] | None = None,
-        length: int = 20,
-        temperature: float = 0.8,
-        top_p: float = 0.9,
-        mode: str = "set",
-        positions: str = "all",
-        strength: float = 1.0,
-        random_draws: int = 4,
-        seed: int = 0,
-        batch_size: int = 400,
         languages: list[str] | None = None,
         words: str | None = None,
         experts_results: str | None = None,
         tokenizer: str | None = None,
         results: str | None = None,
+        **settings: Any,
     ) -> None:
-        super().__init__(schedule, tokenizer, results)
+        super().__init__(schedule, tokenizer, results, SteeringSettings(**settings))
+        self.concepts, self.source_languages = concepts, source_languages
         self.languages, self.words, self.experts_results = languages, words, experts_results
         self._experts_folder = Path(experts_results) if experts_results else None
         self._step = 0
-        self.settings: dict[str, Any] = {
-            "concepts": concepts,
-            "source_languages": source_languages,
-            "seeds": seeds,
-            "k": k,
-            "k_sweep": tuple(k_sweep or ()),
-            "length": length,
-            "temperature": temperature,
-            "top_p": top_p,
-            "mode": mode,
-            "positions": positions,
-            "strength": strength,
-            "random_draws": random_draws,
-            "seed": seed,
-            "batch_size": batch_size,
-        }
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find out before training begins whether there will be experts at every step that is due."""
@@ -124,7 +89,10 @@ class Steering(AnalysisCallback):
                 range.
         """
         identifier, words = instruments(self.store, self.languages, self.words, self._languages_with_experts)
-        return SteeringAnalysis(self.experts_at, identifier, words, **self.settings)
+        return SteeringAnalysis(
+            self.experts_at, identifier, words, concepts=self.concepts, source_languages=self.source_languages,
+            **self.settings.as_arguments(),
+        )  # fmt: skip
 
     def experts_at(self, step: int) -> Findings:
         """What `ExpertNeurons` found at a step.

@@ -18,6 +18,7 @@ from ...analysis.mining.corpus import Limits, mine
 from ...analysis.tables import TABLE_SUFFIXES
 from ..data.sources import Source, resolve
 from ..errors import raise_if
+from .parsing import parsed
 
 USAGE = """usage: babelscope concepts COMMAND [--config FILE] [--setting value ...]
 
@@ -29,10 +30,8 @@ USAGE = """usage: babelscope concepts COMMAND [--config FILE] [--setting value .
 """
 
 
-def concepts(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Run a command; returns the exit status: 0 done, 1 problems found by `check`, 2 wrong use."""
-    from jsonargparse import ArgumentParser
-
     functions: dict[str, Callable[..., int]] = {"mine": mine_concepts, "check": check_path, "convert": convert}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -42,12 +41,7 @@ def concepts(arguments: list[str]) -> int:
         print(f"babelscope concepts: no command {command!r}\n\n{USAGE}", end="", file=sys.stderr)
         return 2
     function = functions[command]
-    parser = ArgumentParser(prog=f"babelscope concepts {command}", description=(function.__doc__ or "").split("\n")[0])
-    parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
-    parser.add_function_arguments(function, as_positional=command != "mine", sub_configs=True)
-    settings: dict[str, Any] = parser.instantiate_classes(parser.parse_args(rest)).as_dict()
-    settings.pop("config", None)
-    return function(**settings)
+    return function(**parsed(f"concepts {command}", function, rest, positional=command != "mine"))
 
 
 def mine_concepts(
@@ -55,16 +49,11 @@ def mine_concepts(
     output: str,
     lexicon: str | None = None,
     concepts: list[str] | None = None,
-    per_concept: int = 100,
-    negatives: int = 1000,
-    min_chars: int = 20,
-    max_chars: int = 200,
-    min_positives: int = 20,
     max_line_bytes: int = 1_000_000,
-    seed: int = 0,
     num_proc: int = 1,
     form: Form | None = None,
     restart: bool = False,
+    **limits: Any,
 ) -> int:
     """Mine a concept set from a corpus: positives by word forms, negatives matched in length.
 
@@ -74,21 +63,15 @@ def mine_concepts(
             on after an interruption.
         lexicon: YAML file or folder with word forms; the one that ships if not given.
         concepts: Concepts to mine; all of the lexicon if not given.
-        per_concept: Positives wanted per concept and language.
-        negatives: Sentences wanted per language that show no concept.
-        min_chars: Shortest sentence in characters; a Chinese character counts as three.
-        max_chars: Longest sentence.
-        min_positives: A concept with fewer in a language is left out there.
         max_line_bytes: Longer documents are counted and left out.
-        seed: Which sentences are drawn where there are more than wanted.
         num_proc: Processes that share out the text.
         form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
         restart: Begin again where an interrupted run with the same output had other settings.
+        limits: of `Limits`: how much to keep of what.
     """
-    limits = Limits(per_concept, negatives, min_chars, max_chars, min_positives, seed)
     known, problems = read_lexicon(Path(lexicon or SHIPPED))
     read, unread = resolve(sources)
-    problems += [*unread, *limits.problems(), *output_problems(output, form)]
+    problems += [*unread, *Limits.wrong(limits), *output_problems(output, form)]
     if not sources:
         problems.append(
             "sources is empty; give at least one, for example {path: text/{language}.txt, languages: [en]}."
@@ -108,17 +91,13 @@ def mine_concepts(
     ]
     raise_if(problems)
 
+    kept = Limits(**limits)
     target = Path(output)
     state = target.with_name(f"{target.name}.unfinished")
     result = mine(
         {source.language: source for source in read},
         Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
-        per_concept=per_concept,
-        negatives=negatives,
-        min_chars=min_chars,
-        max_chars=max_chars,
-        min_positives=min_positives,
-        seed=seed,
+        **kept.as_arguments(),
         max_line_bytes=max_line_bytes,
         num_proc=num_proc,
         state=state,

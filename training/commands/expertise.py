@@ -3,13 +3,16 @@
 import csv
 import logging
 from pathlib import Path
+from typing import Any
 
 from ...analysis.concepts.concept_set import ConceptSet
 from ...analysis.concepts.files import CONCEPT_LIST
 from ...analysis.experts.selfcond import write_expertise
+from ...analysis.experts.settings import ResponseSettings
 from ..errors import raise_if
 from ..sweep.hub import local_copy, repository
 from ..sweep.loading import load_model, load_tokenizer, placed, placement_problems
+from .parsing import parsed
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +23,9 @@ def export_expertise(
     output: str,
     language: str | None = None,
     tokenizer: str | None = None,
-    pooling: str = "max",
-    special_tokens: bool = True,
-    max_length: int = 128,
-    batch_tokens: int = 4096,
-    memory_gb: float = 2.0,
     dtype: str = "float32",
     device: str = "auto",
+    **settings: Any,
 ) -> int:
     """Write OUTPUT/<group>/<concept>/expertise/expertise.csv, in ml-selfcond's form, for every concept of a set.
 
@@ -36,16 +35,12 @@ def export_expertise(
         output: folder to write to; ml-selfcond's is RESPONSES/<model>.
         language: language of the sentences; needed where the concept set has several.
         tokenizer: name or folder; by default the checkpoint's own.
-        pooling: over a sentence's tokens: max, as in ml-selfcond, mean or last.
-        special_tokens: whether the tokenizer's own tokens count.
-        max_length: tokens of a sentence that are read.
-        batch_tokens: tokens of a forward pass.
-        memory_gb: gigabytes (1e9 bytes) taken beside the model, as in ExpertNeurons.
         dtype: float32 or bfloat16.
         device: auto, cpu or cuda.
+        settings: of `ResponseSettings`.
     """
     found = ConceptSet.load(concepts)
-    problems = []
+    problems = [*ResponseSettings.wrong(settings)]
     if language is None and len(found.languages) > 1:
         problems.append(f"language is not set, and {concepts} has {', '.join(found.languages)}: choose one")
     if language is not None and language not in found.languages:
@@ -57,6 +52,7 @@ def export_expertise(
             f"model={model} holds no config.json: name the folder of a checkpoint, or owner/name on the hub"
         )
     raise_if(problems)
+    reading = ResponseSettings(**settings)
     if published is not None:
         model = local_copy(published).path
     loaded = load_model(model, dtype, placed(device, dtype))
@@ -67,15 +63,16 @@ def export_expertise(
         language or found.languages[0],
         output,
         _groups(Path(concepts)),
-        pooling=pooling,
-        special_tokens=special_tokens,
-        max_length=max_length,
-        batch_tokens=batch_tokens,
-        memory_gb=memory_gb,
+        **reading.as_arguments(),
     )
     for path in written:
         log.info("Wrote %s", path)
     return 0
+
+
+def run(arguments: list[str]) -> int:
+    """The command."""
+    return export_expertise(**parsed("expertise", export_expertise, arguments))
 
 
 def _groups(folder: Path) -> dict[str, str]:

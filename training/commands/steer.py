@@ -1,6 +1,7 @@
 """`babelscope steer`: steer one model with the experts of one concept, and print what it then writes."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ...analysis.concepts.concept_set import SHIPPED_SENTENCES, ConceptSet
 from ...analysis.experts.analysis import ExpertAnalysis
 from ...analysis.findings import Findings, findings_path, read_findings, write_findings
 from ...analysis.steering.analysis import SteeringAnalysis
+from ...analysis.steering.settings import SteeringSettings
 from ..callbacks.experts import CONCEPTS_FILE
 from ..callbacks.steering import instruments
 from ..errors import raise_if
@@ -17,6 +19,7 @@ from ..runs import RunFolder
 from ..sweep.hub import local_copy, repository
 from ..sweep.loading import load_model, load_tokenizer, placed, placement_problems
 from ..sweep.series import Checkpoint, CheckpointSource, find_series
+from .parsing import parsed
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +41,12 @@ def steer(
     store: str | None = None,
     languages: list[str] | None = None,
     words: str | None = None,
-    seeds: int = 100,
-    k: int | None = None,
-    k_sweep: list[int] | None = None,
-    length: int = 20,
-    temperature: float = 0.8,
-    top_p: float = 0.9,
-    mode: str = "set",
-    positions: str = "all",
-    strength: float = 1.0,
-    random_draws: int = 4,
-    seed: int = 0,
-    batch_size: int = 400,
     samples: int = 5,
     output: str | None = None,
     tokenizer: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
+    **settings: Any,
 ) -> str:
     """Force a concept's experts in one model, let it write, and see which language it speaks and about what.
 
@@ -69,23 +61,12 @@ def steer(
         store: token store that tells a toy world's words; by default the run's own.
         languages: languages that texts are told apart in; by default the run's, else those of the concept set.
         words: word lists of concepts, a YAML file or a folder; by default those that come with Babelscope.
-        seeds: texts of each condition; text s is drawn with seed s.
-        k: number of experts forced; by default all that were found.
-        k_sweep: further numbers of experts to steer with; 0 is the unsteered model.
-        length: tokens of a text at most.
-        temperature: of sampling.
-        top_p: sample from the most probable tokens that have this share of the probability together.
-        mode: set experts to strength times their median response, add that to them, or multiply them by strength.
-        positions: all, or the last one alone.
-        strength: see mode.
-        random_draws: draws of random units that the texts of that control are dealt out to.
-        seed: of the random units, and of the halves of the sentences where experts are found.
-        batch_size: texts of a forward pass.
         samples: texts of each condition that are printed.
         output: folder that the results are written to; by default they are only printed.
         tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
         dtype: float32, or bfloat16 to halve the memory.
         device: auto, cpu or cuda.
+        settings: of `SteeringSettings`; `seed` is also that of the halves of the sentences where experts are found.
 
     Returns:
         What is printed.
@@ -94,6 +75,7 @@ def steer(
         ConfigError: with everything that is wrong, before the model is loaded.
     """
     checkpoint, problems = _checkpoint(model, step)
+    problems += SteeringSettings.wrong(settings)
     problems += placement_problems(dtype, device)
     run = _run_of(checkpoint)
     store = store or _store_of(run)
@@ -119,6 +101,7 @@ def steer(
                 problems.append(f"{field}={name} is not in {concepts}: choose from {', '.join(known)}")
     raise_if(problems)
     assert checkpoint is not None
+    steering = SteeringSettings(**settings)
     checkpoint = local_copy(checkpoint)
 
     known = found.settings["languages"] if found else chosen.languages if chosen else ()
@@ -133,18 +116,24 @@ def steer(
             (name for name in chosen.concepts if name != concept and chosen.positives(name, source_language)), None
         )
         only = [concept] if other is None else [concept, other]
-        found = ExpertAnalysis(chosen, k=k, seed=seed, languages=[source_language], only=only)(
+        found = ExpertAnalysis(chosen, k=steering.k, seed=steering.seed, languages=[source_language], only=only)(
             lm, reader, checkpoint.step
         )
     analysis = SteeringAnalysis(
-        lambda _step: found, identifier, tells, concepts=[concept], source_languages=[source_language], seeds=seeds, k=k,
-        k_sweep=k_sweep or (), length=length, temperature=temperature, top_p=top_p, mode=mode, positions=positions,
-        strength=strength, random_draws=random_draws, seed=seed, batch_size=batch_size,
+        lambda _step: found, identifier, tells, concepts=[concept], source_languages=[source_language],
+        **steering.as_arguments(),
     )  # fmt: skip
     findings = analysis(lm, reader, checkpoint.step).with_tokens(checkpoint.tokens)
     if output is not None:
         write_findings(findings, output)
     return summary(findings, concept, source_language, samples)
+
+
+def run(arguments: list[str]) -> int:
+    """The command; --source-language is --source_language."""
+    words = [re.sub("^--[a-z-]+", lambda name: "--" + name[0][2:].replace("-", "_"), word) for word in arguments]
+    print(steer(**parsed("steer", steer, words)))
+    return 0
 
 
 def summary(findings: Findings, concept: str, language: str, samples: int) -> str:

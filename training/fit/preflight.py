@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...model.presets import preset
+from ..callbacks.checks import repeated, settings_out_of_range, writers
 from ..callbacks.schedule import StepSchedule
 from ..data.datamodule import micro_batches
 from ..data.mixture import Mixture
@@ -29,6 +30,8 @@ def problems_of(config: Mapping[str, Any], resume: bool, world_size: int | None 
         *_model_and_data(config["model"], config["data"], world_size),
         *_schedules(config),
         *_paths(config["trainer"]),
+        *settings_out_of_range(config["trainer"].get("callbacks"), "trainer.callbacks"),
+        *repeated(writers(config["trainer"].get("callbacks")), "trainer.callbacks"),
     ]
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from ...model.families import Family
 from ..callbacks import AnalysisCallback, CheckpointHealth
+from ..callbacks.checks import repeated
 from ..data.store import TokenStore
 from ..errors import raise_if
 from ..runs import RunFolder
@@ -105,8 +106,7 @@ def analyze(
     if health and not any(isinstance(callback, CheckpointHealth) for callback in callbacks):
         callbacks = [CheckpointHealth(), *callbacks]
     callbacks = sorted(callbacks, key=lambda callback: not isinstance(callback, CheckpointHealth))
-    names = [callback.name for callback in callbacks]
-    problems += [f"callbacks has {name} {names.count(name)} times: one of a kind writes to a run" for name in sorted({n for n in names if names.count(n) > 1})]  # fmt: skip
+    problems += repeated(((callback.name, None) for callback in callbacks), "callbacks")
     for callback in callbacks:
         callback.store = callback.store or store
     folder = RunFolder(Path(run))

@@ -1,6 +1,5 @@
 """What a sweep was asked for, kept beside its results: a changed configuration is named instead of mixed in."""
 
-import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,14 +18,10 @@ _NEUTRAL = frozenset({"schedule", "results", "batch_tokens", "memory_gb"})
 
 
 def described(callback: AnalysisCallback) -> dict[str, Any]:
-    """The plain settings of a callback, flat, with names as in its configuration."""
-    names = {name for name in vars(callback) if not name.startswith("_")} - _NEUTRAL
-    flat = _flat({name: vars(callback)[name] for name in sorted(names)})
-    known = set(inspect.signature(type(callback)).parameters) | {"store"}
-    # What a callback keeps in a mapping was an argument of its own.
-    named = {(name.split(".", 1)[1] if name.split(".", 1)[0] not in known else name): v for name, v in flat.items() if "." in name}  # fmt: skip
-    named |= {name: value for name, value in flat.items() if "." not in name}
-    return {name: value for name, value in named.items() if name not in _NEUTRAL}
+    """The settings of a callback by the names that they have in its configuration, and its token store."""
+    own = {name: value for name, value in vars(callback).items() if not name.startswith("_") and name != "settings"}
+    both = _flat({**own, **callback.settings.as_arguments()})
+    return {name: both[name] for name in sorted(both) if name not in _NEUTRAL}
 
 
 def changes(folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback]) -> list[str]:

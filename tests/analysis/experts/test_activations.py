@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from babelscope.analysis.experts.activations import POOLINGS, Units, iter_unit_responses, unit_responses
+from babelscope.analysis.experts.activations import Units, iter_unit_responses, unit_responses
 from babelscope.analysis.experts.memory import forward_bytes, text_bytes
+from babelscope.analysis.experts.settings import POOLINGS, ResponseSettings
 from babelscope.analysis.token_batches import tokenise
 from babelscope.model import build_model, preset
 from babelscope.model.sites import FAMILIES, use_family
@@ -139,7 +140,9 @@ def test_memory_setting_does_not_show(kind, groups):
     tokens = tokenise(model, tokenizer, sentences)
     beside = forward_bytes(model, tokens.batches(60)) + text_bytes(tokens)
     memory_gb = (4 * units.n * len(sentences) / groups + beside) / 1e9
-    parts = list(iter_unit_responses(model, tokenizer, sentences, batch_tokens=60, memory_gb=memory_gb))
+    parts = list(
+        iter_unit_responses(model, tokenizer, sentences, ResponseSettings(batch_tokens=60, memory_gb=memory_gb))
+    )
     assert groups <= len(parts) <= 2 * groups
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
     assert parts[-1][0].stop == units.n
@@ -154,7 +157,7 @@ def test_a_pass_ends_with_the_last_block_it_needs_and_never_runs_the_head():
     model.lm_head.register_forward_hook(lambda *_: ran.append("head"))
     tokens = tokenise(model, tokenizer, sentences)
     beside = forward_bytes(model, tokens.batches(4096)) + text_bytes(tokens)
-    groups = iter_unit_responses(model, tokenizer, sentences, memory_gb=(4 * 150 * 4 + beside) / 1e9)
+    groups = iter_unit_responses(model, tokenizer, sentences, ResponseSettings(memory_gb=(4 * 150 * 4 + beside) / 1e9))
     part, _ = next(groups)
     assert part == slice(0, 144)
     assert ran == []
@@ -268,9 +271,9 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match="batch_tokens=0"):
         unit_responses(model, tokenizer, ["w1"], batch_tokens=0)
     with pytest.raises(ValueError, match="memory_gb=0: give a positive"):
-        next(iter_unit_responses(model, tokenizer, ["w1"], memory_gb=0))
+        ResponseSettings(memory_gb=0)
     with pytest.raises(ValueError, match=r"memory_gb=1e-06: 4\.08e-06 GB are needed beside .*, or lower batch_tokens"):
-        next(iter_unit_responses(model, tokenizer, ["w1"], memory_gb=1e-6))
+        next(iter_unit_responses(model, tokenizer, ["w1"], ResponseSettings(memory_gb=1e-6)))
     small = build_model(preset("toy", **{**XGLM, "vocab_size": 20}), seed=0)
     with pytest.raises(ValueError, match="sentence 0 has token 63, but the model's vocabulary has 20 entries"):
         unit_responses(small, tokenizer, ["w59"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from babelscope.analysis.concepts.concept_set import ConceptSet, Row
-from babelscope.analysis.experts import analysis as expertise
+from babelscope.analysis.experts import search
 from babelscope.analysis.experts.activations import Units
 from babelscope.analysis.experts.analysis import ExpertAnalysis
 from babelscope.analysis.experts.rows import ExpertTable, expert_rows
@@ -165,7 +165,7 @@ def _with_responses(monkeypatch, respond: Callable[[str], np.ndarray]) -> None:
             torch.from_numpy(np.stack([respond(s) for s in sentences]).astype(np.float32)),
         )
 
-    monkeypatch.setattr(expertise, "iter_unit_responses", planted)
+    monkeypatch.setattr(search, "iter_unit_responses", planted)
 
 
 def test_planted_experts_are_found_in_all_languages(monkeypatch):
@@ -246,14 +246,14 @@ def test_rows_languages_and_memory_do_not_show(monkeypatch):
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
     _assert_equal(ExpertAnalysis(ConceptSet(shuffled), **settings)(model, tokenizer, 0), expected)
     groups = []
-    real = expertise.iter_unit_responses
+    real = search.iter_unit_responses
 
     def counted(*args: object, **given: object) -> Iterator:
         for group, responses in real(*args, **given):
             groups.append(group)
             yield group, responses
 
-    monkeypatch.setattr(expertise, "iter_unit_responses", counted)
+    monkeypatch.setattr(search, "iter_unit_responses", counted)
     for memory_gb, passes in ((6e-4, 2), (4.5e-4, 6)):
         analysis = ExpertAnalysis(ConceptSet(_rows()), memory_gb=memory_gb, languages=LANGUAGES[::-1], **settings)
         _assert_equal(analysis(model, tokenizer, 0), expected)
@@ -290,9 +290,7 @@ def test_numbers_agree_with_the_pieces():
     analysis = ExpertAnalysis(ConceptSet(_rows()), k=15)
     found = analysis(model, tokenizer, 0)
     own, other = analysis.plans[1], analysis.plans[2]
-    responses_SU = torch.cat(
-        [part for _, part in expertise.iter_unit_responses(model, tokenizer, own.sentences)], dim=1
-    )
+    responses_SU = torch.cat([part for _, part in search.iter_unit_responses(model, tokenizer, own.sentences)], dim=1)
     part = own.halves[0].concepts[3]
     ap_U = average_precision(responses_SU[part.positive_P], responses_SU[part.negative_N])
     best = top_experts(ap_U, 15)
@@ -300,9 +298,7 @@ def test_numbers_agree_with_the_pieces():
     np.testing.assert_array_equal(found.arrays["ap"][3, 1], ap_U[best].float())
     median_k = np.median(responses_SU[part.positive_P][:, best].numpy(), axis=0)
     np.testing.assert_array_equal(found.arrays["median"][3, 1], median_k)
-    responses_SU = torch.cat(
-        [part for _, part in expertise.iter_unit_responses(model, tokenizer, other.sentences)], dim=1
-    )
+    responses_SU = torch.cat([part for _, part in search.iter_unit_responses(model, tokenizer, other.sentences)], dim=1)
     part = other.halves[1].concepts[3]
     ap_U = average_precision(responses_SU[part.positive_P], responses_SU[part.negative_N])
     value = _value(found, "transfer_ap", concept="c3", language="bb", other_language="cc")

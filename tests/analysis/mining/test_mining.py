@@ -1,11 +1,12 @@
 """Mining: what is planted is found, what is not there is not, and nothing but text, lexicon and seed decides."""
 
 import random
+from functools import partial
 
 import pytest
 from babelscope.analysis.concepts.lexicon import Lexicon
 from babelscope.analysis.concepts.word_forms import Matcher, concepts_of
-from babelscope.analysis.mining.corpus import mine
+from babelscope.analysis.mining import corpus as mining
 from babelscope.analysis.reservoirs import Candidate, NearDuplicates, Reservoir, tokens
 from babelscope.training.data.sources import Source, resolve
 from sklearn.metrics import average_precision_score
@@ -13,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from tests.places import CORPUS, needs_corpus
 
 SHIPPED = Lexicon.load()
+mine = partial(mining.mine, min_positives=1)  # small corpora
 LEXICON = Lexicon({name: SHIPPED.concepts[name] for name in ("dog", "road", "water")})
 WORDS = [
     "table",
@@ -223,7 +225,7 @@ def test_chinese_is_mined_without_word_boundaries():
 
 def test_mistakes_are_all_told_at_once(tmp_path):
     with pytest.raises(
-        ValueError, match=r"(?s)per_concept is 0.*max_chars is 5, below min_chars.*fr: a run can only be resumed over"
+        ValueError, match=r"(?s)per_concept=0.*max_chars=5 is below min_chars.*fr: a run can only be resumed over"
     ):
         mine({"fr": ["De l'eau."]}, LEXICON, per_concept=0, max_chars=5, state=tmp_path)
 

@@ -15,7 +15,7 @@ import zstandard
 from babelscope.analysis.concepts.concept_set import ConceptSet
 from babelscope.analysis.mining.state import MiningState
 from babelscope.analysis.mining.tally import Miner
-from babelscope.training.commands.concepts import concepts
+from babelscope.training.commands.concepts import run as concepts
 from babelscope.training.errors import ConfigError
 
 SYLLABLES = [first + second for first in "bdfgklmnprstvz" for second in "aeiou"]
@@ -273,7 +273,7 @@ def test_all_mistakes_are_told_at_once(corpus):
         "xx.txt",
         "'xx' has no word forms",
         "'unicorn' is not in the lexicon",
-        "per_concept is 0",
+        "per_concept=0: give at least 1",
         "num_proc is 0",
         "en has max_tokens, but mining counts none; give max_documents",
         "set.doc must end",

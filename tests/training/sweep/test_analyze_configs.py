@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from babelscope.training.commands.cli import _parsed
+from babelscope.training.commands.parsing import parsed
 from babelscope.training.sweep.analyze import analyze
 from babelscope.training.sweep.series import CheckpointSource, find_series
 
@@ -27,7 +27,7 @@ def grown(step, stem, start=192, ramp=9_765_625):
 
 @pytest.mark.parametrize("path", ANALYZE, ids=lambda path: path.stem)
 def test_a_configuration_parses_and_names_its_series(path):
-    settings = _parsed("analyze", analyze, ["--config", str(path)])
+    settings = parsed("analyze", analyze, ["--config", str(path)])
     assert [callback.name for callback in settings["callbacks"]][:2] == ["health", "validation"]
     if path.stem == "run":
         return
@@ -44,10 +44,10 @@ def test_a_configuration_parses_and_names_its_series(path):
         assert tokens == [grown(checkpoint.step, path.stem) for checkpoint in series]
 
 
-@pytest.mark.parametrize("stem", ["analyze_bloom_560m", "analyze_pythia_70m", "analyze_run"])
+@pytest.mark.parametrize("stem", ["bloom_560m", "pythia_70m", "run"])
 def test_a_configuration_runs(stem, tmp_path, toy_store, run_cli):
     """The callbacks as they are, on one tiny checkpoint, with the toy world's text and concepts."""
-    config = yaml.safe_load(next(path for path in CONFIGS if path.stem == stem).read_text())
+    config = yaml.safe_load(next(path for path in ANALYZE if path.stem == stem).read_text())
     kind = "gpt_neox" if "pythia" in stem else "bloom"
     folder = tmp_path / "models" / "step_5"
     tiny_model(kind, vocab_size=320).save_pretrained(folder)
@@ -67,4 +67,4 @@ def test_a_configuration_runs(stem, tmp_path, toy_store, run_cli):
             settings.update(max_tokens=100)
     assert run_cli("analyze", config) == 0
     results = sorted(path.parent.name for path in (tmp_path / "run" / "results").glob("*/step_00000005.parquet"))
-    assert results == sorted({"health", "validation", "probe", "experts"} | ({"alignment"} if stem == "analyze_run" else set()))  # fmt: skip
+    assert results == sorted({"health", "validation", "probe", "experts"} | ({"alignment"} if stem == "run" else set()))  # fmt: skip

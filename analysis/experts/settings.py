@@ -1,0 +1,66 @@
+"""How units' responses are read, and how experts are chosen by them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...model.families import Family
+from ..settings import Settings
+
+POOLINGS = ("max", "mean", "last")
+
+
+@dataclass(frozen=True)
+class ResponseSettings(Settings):
+    """How the responses of units to sentences are read."""
+
+    pooling: str = "max"
+    """how a unit's responses to the tokens of a sentence become one: max, mean or last; padding never counts."""
+    special_tokens: bool = True
+    """whether the tokenizer's own tokens, such as a leading </s>, count as tokens of the sentence."""
+    max_length: int = 128
+    """tokens of a sentence that are read."""
+    batch_tokens: int = 4096
+    """tokens of a forward pass, padding included."""
+    memory_gb: float = 2.0
+    """gigabytes (1e9 bytes) that may be taken beside the model, the forward pass on a CPU included; less means reading the text more often, never other results."""
+
+    def problems(self) -> Iterator[str]:
+        """An unknown pooling, or numbers below 1."""
+        if self.pooling not in POOLINGS:
+            yield f"pooling={self.pooling!r}: choose one of {', '.join(POOLINGS)}"
+        yield from self._at_least(1, "max_length", "batch_tokens")
+        if not self.memory_gb > 0:
+            yield f"memory_gb={self.memory_gb}: give a positive number of gigabytes"
+
+
+@dataclass(frozen=True)
+class ExpertSettings(ResponseSettings):
+    """How the experts of a concept are found in each language."""
+
+    k: int | float | None = None
+    """number of experts of a concept and language, or a fraction of the model's units (0.01); by default 500, as in the study, but at most 1 % of the units."""
+    seed: int = 0
+    """decides which half of the sentences chooses experts and which scores them, and seeds the bootstrap."""
+    min_sentences: int = 10
+    """positives, and negatives, that a concept needs in each half to be used in a language."""
+    max_positives: int | None = None
+    """take at most so many positives of a concept in a language; by default all."""
+    max_negatives: int | None = None
+    """take at most so many negatives of a concept in a language; by default all."""
+    languages: Sequence[str] | None = None
+    """languages to use; by default all of the concept set."""
+    only: Sequence[str] | None = None
+    """concepts to use; by default all of the concept set."""
+    sites: Sequence[str] | None = None
+    """sites whose outputs are units; by default all linear layers of a block: qkv, attn_out, ffn_gate (where there is one), ffn_in, ffn_out. Others are ffn_act, the FFN after its activation (act(gate) in a gated block), and ffn_gated, act(gate) * up. Steering forces units of the same sites."""
+    family: Family | None = None
+    """where blocks and units are (backbone, blocks, units, activation), for an architecture that has no row of its own; for Steering as well."""
+
+    def problems(self) -> Iterator[str]:
+        """Numbers that leave nothing to rank."""
+        yield from super().problems()
+        if self.min_sentences < 1:
+            yield f"min_sentences={self.min_sentences}: a half without sentences ranks nothing; give at least 1"
+        if self.k is not None and not self.k > 0:
+            yield f"k={self.k}: give a number of experts from 1, or a fraction of the units between 0 and 1"
+        yield from self._at_least(1, "max_positives", "max_negatives")

@@ -1,0 +1,40 @@
+"""What is wrong with callbacks as a configuration lists them, before any of them is made."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pydoc import locate
+from typing import Any
+
+from .base import AnalysisCallback
+
+Entry = Mapping[str, Any]
+"""`class_path` and `init_args` of a callback."""
+
+
+def settings_out_of_range(callbacks: Sequence[Entry] | None, field: str) -> Iterator[str]:
+    """What is wrong with the settings of analysis callbacks; `field` is the name of their list."""
+    for index, kind, arguments in _analyses(callbacks):
+        yield from (f"{field}[{index}].{problem}" for problem in kind.settings_type.wrong(arguments))
+
+
+def writers(callbacks: Sequence[Entry] | None) -> list[tuple[str, str | None]]:
+    """The analysis, and the folder of results if one is named, of each analysis callback."""
+    return [(kind.name, arguments.get("results")) for _, kind, arguments in _analyses(callbacks)]
+
+
+def repeated(found: Iterable[tuple[str, str | None]], field: str) -> Iterator[str]:
+    """Analyses that stand twice in a list and would write over each other's results."""
+    for (name, results), count in Counter(found).items():
+        if count > 1:
+            where = "" if results is None else f" in {results}"
+            yield (
+                f"{field} has {name} {count} times, and each writes over the other's results{where}: leave one"
+                ", or do the other in a run of its own"
+            )
+
+
+def _analyses(callbacks: Sequence[Entry] | None) -> Iterator[tuple[int, type[AnalysisCallback], Mapping[str, Any]]]:
+    for index, entry in enumerate(callbacks or ()):
+        kind = locate(entry["class_path"])
+        if isinstance(kind, type) and issubclass(kind, AnalysisCallback):
+            yield index, kind, entry.get("init_args") or {}
