@@ -10,6 +10,7 @@ from babelscope.analysis.findings import read_rows
 from babelscope.analysis.report.write import write_report
 from babelscope.model.families import Family
 from babelscope.model.sites import unit_sites, use_family
+from babelscope.training import callbacks
 from babelscope.training.commands.cli import main
 from transformers import AutoModelForCausalLM, OPTConfig
 
@@ -57,6 +58,15 @@ def test_files_that_pages_name_exist():
             r"\b(?:configs|slurm|benchmarks|tests|analysis|training|model)/[\w/]+\.(?:py|yaml|sh)\b", text
         ):
             assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_the_reference_has_every_instruments_settings():
+    page = (ROOT / "docs" / "reference" / "callbacks.md").read_text(encoding="utf-8")
+    watching = [getattr(callbacks, name) for name in callbacks.__all__]
+    kinds = [kind.settings_type for kind in watching if "settings_type" in vars(kind)]
+    assert len(kinds) > 5
+    for kind in kinds:
+        assert f"::: {kind.__module__}.{kind.__qualname__}\n" in page
 
 
 def test_the_readme_is_short():
