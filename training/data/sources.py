@@ -1,7 +1,6 @@
 """Where text comes from: local files, Parquet, the hub, or texts in memory, one language at a time."""
 
 import glob
-import gzip
 import os
 import re
 from collections import Counter
@@ -13,13 +12,12 @@ from typing import Any, BinaryIO
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
+from .compressed import COMPRESSIONS, unpacked
 from .documents import BOM, UNIT_BYTES, UNIT_ROWS, RangeUnit, Reading, RecordUnit, TextUnit, Unit
 
 LINE_FORMATS = (".txt", ".jsonl")
-COMPRESSIONS = ("", ".gz", ".zst")
-SUFFIXES = (*(f + c for f in LINE_FORMATS for c in COMPRESSIONS), ".parquet")
+SUFFIXES = (*(f + c for f in LINE_FORMATS for c in ("", *COMPRESSIONS)), ".parquet")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 LANGUAGE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -29,7 +27,7 @@ class Source:
     """Text in one language, or in several when the path or the name holds `{language}`."""
 
     path: str
-    """A file (.txt or .jsonl, also .gz or .zst, or .parquet), a pattern such as `data/*.jsonl.gz`, or the name of a
+    """A file (.txt or .jsonl, also .gz, .zst, .bz2 or .xz, or .parquet), a pattern such as `data/*.jsonl.gz`, or the name of a
     dataset on the hub. `{language}` stands for each of the languages."""
     language: str | None = None
     """The language of this source."""
@@ -239,14 +237,8 @@ def _parquet_records(file: str, column: str) -> Iterator[list[bytes | None]]:
 
 def _compressed_records(file: str, reading: Reading) -> Iterator[list[bytes | None]]:
     """Lines of a compressed file in groups of about `UNIT_BYTES`; None for a line that is too long."""
-    with open(file, "rb") as raw:
-        packed: Any
-        if file.endswith(".gz"):
-            packed = gzip.GzipFile(fileobj=raw)
-        else:
-            packed = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        with packed as stream:
-            yield from _grouped(_lines(stream, reading.max_line_bytes))
+    with unpacked(file) as stream:
+        yield from _grouped(_lines(stream, reading.max_line_bytes))
 
 
 def _grouped(lines: Iterable[bytes | None]) -> Iterator[list[bytes | None]]:

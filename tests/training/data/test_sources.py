@@ -143,7 +143,7 @@ def test_all_mistakes_are_named_at_once(tmp_path):
     text = "\n".join(problems)
     for expected in (
         "sources[0].path: there is no file nowhere/fr.txt; correct the path (relative paths start at /",
-        "a.pdf is of no known format; the name must end in one of .txt, .txt.gz, .txt.zst, .jsonl,",
+        "a.pdf is of no known format; the name must end in one of .txt, .txt.gz, .txt.zst, .txt.bz2, .txt.xz, .jsonl,",
         "sources[2].column: ",
         "a.parquet has no column 'text'; choose one of body",
         "b.parquet is not a Parquet file",
