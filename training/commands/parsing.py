@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from ..errors import raise_if
+from ..paths import expand_paths
 
 # Settings carry their text below each field.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -32,8 +33,8 @@ def parsed(
     parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     parser.add_function_arguments(function, as_positional=positional, sub_configs=True)
     found = parser.parse_args(list(arguments))
-    if problems is not None:
-        raise_if(problems(found.as_dict()))
+    wrong = [*expand_paths(found), *(problems(found.as_dict()) if problems is not None else ())]
+    raise_if(wrong)
     settings: dict[str, Any] = parser.instantiate(found).as_dict()
     settings.pop("config", None)
     return settings

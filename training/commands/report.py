@@ -12,5 +12,6 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run; several are compared")
     parser.add_argument("-o", "--output", type=Path, help="the page; by default RUN/report.html of the first run")
     options = parser.parse_args(arguments)
-    print(f"Wrote {write_report(options.runs, options.output)}")
+    output = None if options.output is None else options.output.expanduser()
+    print(f"Wrote {write_report([run.expanduser() for run in options.runs], output)}")
     return 0

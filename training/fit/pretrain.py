@@ -20,6 +20,7 @@ from ...analysis.atomic import write_text
 from ..data.datamodule import TokenBlocks
 from ..errors import raise_if
 from ..hardware import accelerator_kind, multiplies_bf16
+from ..paths import expand_paths
 from ..runs import RunFolder
 from .checkpoints import ResumeStates, ScheduledCheckpoints, newest_whole_state
 from .metrics import StepMetrics
@@ -63,6 +64,7 @@ class PretrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Check everything, settle what to resume from, and fill in what follows from the run's folder."""
+        raise_if(expand_paths(self.config))
         self._one_seed()
         self._precision()
         config = self.config.as_dict()
