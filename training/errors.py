@@ -24,5 +24,14 @@ def raise_if(problems: Iterable[str]) -> None:
         raise ConfigError(found)
 
 
+class CheckpointDamagedError(ValueError):
+    """A checkpoint whose files are there but are not the whole of a model; the message says which and how."""
+
+
 class StoppedRun(RuntimeError):
     """A run that failed on its way for a reason that its message explains in full; exit status 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, on one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 import lightning.pytorch as pl
 from torch import nn
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ...analysis.findings import Findings, findings_path, write_findings
 from ...analysis.settings import Settings
 from ...analysis.undisturbed import undisturbed
+from ..tokenizers import load_tokenizer
 from .schedule import StepSchedule
 from .tracking import log_findings
 
@@ -152,9 +153,9 @@ class AnalysisCallback(StepCallback):
 
     def _find_tokenizer(self, pl_module: pl.LightningModule) -> Any:
         if self.tokenizer is not None:
-            return AutoTokenizer.from_pretrained(self.tokenizer)
+            return load_tokenizer(self.tokenizer)
         if self.store is not None:
-            return AutoTokenizer.from_pretrained(Path(self.store) / "tokenizer")
+            return load_tokenizer(Path(self.store) / "tokenizer")
         if getattr(pl_module, "tokenizer", None) is not None:
             return pl_module.tokenizer
         raise ValueError(

@@ -11,7 +11,8 @@ from ...analysis.experts.selfcond import write_expertise
 from ...analysis.experts.settings import ResponseSettings
 from ..errors import raise_if
 from ..sweep.hub import local_copy, repository
-from ..sweep.loading import load_model, load_tokenizer, placed, placement_problems
+from ..sweep.loading import load_model, placed, placement_problems
+from ..tokenizers import load_tokenizer
 from .parsing import parsed
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from ..callbacks.steering import instruments
 from ..errors import raise_if
 from ..runs import RunFolder
 from ..sweep.hub import local_copy, repository
-from ..sweep.loading import load_model, load_tokenizer, placed, placement_problems
+from ..sweep.loading import load_model, placed, placement_problems
 from ..sweep.series import Checkpoint, CheckpointSource, find_series
+from ..tokenizers import load_tokenizer
 from .parsing import parsed
 
 log = logging.getLogger(__name__)

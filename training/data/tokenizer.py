@@ -6,7 +6,6 @@ text that looks like a special token stays text. So every NFC string comes back 
 
 import hashlib
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
+from ..tokenizers import NoTokenizerError, definition_of, load_tokenizer, same_ids
 from . import unigram
 
 log = logging.getLogger(__name__)
@@ -183,11 +183,11 @@ def copy(path: str, folder: str | Path) -> None:
         ValueError: if there is none, or if it has no fast version or no end-of-text token to put between documents.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(os.path.expanduser(path))
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = load_tokenizer(path)
+    except NoTokenizerError as error:
         raise ValueError(
-            f"tokenizer.path is {path}, from which no tokenizer can be loaded ({str(error).splitlines()[0]}); give a "
-            "folder with tokenizer.json, a name on the hub, or leave path out to train one"
+            f"tokenizer.path is {path}, from which no tokenizer can be loaded ({error.reason}); give a folder with "
+            "tokenizer.json, a name on the hub, or leave path out to train one"
         ) from error
     if not tokenizer.is_fast:
         raise ValueError(f"tokenizer.path is {path}, which has no fast tokenizer (tokenizer.json); convert it first")
@@ -199,6 +199,12 @@ def copy(path: str, folder: str | Path) -> None:
     tokenizer.padding_side = "right"
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.save_pretrained(str(folder))
+    own, copied = definition_of(path), definition_of(folder)
+    if copied is None or not same_ids(load_tokenizer(folder), own or copied):
+        raise ValueError(
+            f"tokenizer.path is {path}, whose copy cuts text otherwise than itself; save it again with the library that "
+            "made it"
+        )
 
 
 def digest(folder: str | Path) -> str:
@@ -208,5 +214,5 @@ def digest(folder: str | Path) -> str:
 
 def separator_and_size(folder: str | Path) -> tuple[int, int]:
     """The id put before each document, and the least vocabulary that holds all ids."""
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = load_tokenizer(folder)
     return tokenizer.eos_token_id, max(tokenizer.get_vocab().values()) + 1

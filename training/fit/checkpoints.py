@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -12,7 +13,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
-from transformers import AutoTokenizer
 
 from ...analysis.atomic import atomic_file, atomic_folder
 from ..callbacks.base import StepCallback, causal_lm, paused, tokens_seen
@@ -45,7 +45,7 @@ class ScheduledCheckpoints(StepCallback, Checkpoint):
                 causal_lm(pl_module).save_pretrained(folder)
                 store = getattr(getattr(trainer, "datamodule", None), "store", None)
                 if isinstance(store, str):
-                    AutoTokenizer.from_pretrained(Path(store) / "tokenizer").save_pretrained(folder)
+                    shutil.copytree(Path(store) / "tokenizer", folder, dirs_exist_ok=True)
                 info = {
                     "step": step,
                     "tokens": sum(tokens.values()),

@@ -16,6 +16,7 @@ from ..callbacks.checks import repeated
 from ..data.store import TokenStore
 from ..errors import raise_if
 from ..runs import RunFolder
+from ..tokenizers import has_tokenizer
 from .claims import Claims
 from .hub import Hub
 from .loading import placed, placement_problems
@@ -138,7 +139,10 @@ def analyze(
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     target = placed(device, dtype)
-    work = CheckpointWork(callbacks, folder, again, logger, tokenizer, dtype, target, family)
+    local = [checkpoint.path for checkpoint in series if not checkpoint.remote]
+    work = CheckpointWork(
+        callbacks, folder, again, logger, tokenizer, dtype, target, family, own_words=any(map(has_tokenizer, local))
+    )
     with Claims(folder.path / "claims") as claims:
         return Sweep(work, series, hub, claims, keep, missing == "skip").run()
 

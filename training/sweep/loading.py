@@ -7,20 +7,19 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ...model import XGLMForCausalLM
 from ...model.families import Family
 from ...model.sites import use_family
+from ..errors import CheckpointDamagedError, first_line
 from ..hardware import multiplies_bf16
 from ..runs import CHECKPOINT_FILE, checkpoint_info
 
 log = logging.getLogger(__name__)
 
-
-class CheckpointDamagedError(ValueError):
-    """A checkpoint whose files are there but are not the whole of a model; the message says which and how."""
+# Masks and tables that older releases saved among the weights.
+_NO_WEIGHTS = (".inv_freq", ".masked_bias", ".attn.bias", ".attention.bias", ".position_ids")
 
 
 def placement_problems(dtype: str, device: str) -> list[str]:
@@ -82,50 +81,31 @@ def load_model(
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise CheckpointDamagedError(f"{path} is half there: {', '.join(missing[:3])}{more} is not among its weights")
+    # The library leaves out what the configuration has no place for: a model of fewer layers is another model.
+    left = sorted(name for name in report["unexpected_keys"] if not name.endswith(_NO_WEIGHTS))
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise CheckpointDamagedError(
+            f"{path} has weights that its config.json has no place for: {', '.join(left[:3])}{more}"
+        )
     if family is not None:
         use_family(model, family)
     return model.to(device).eval()
 
 
-def load_tokenizer(path: str | Path) -> Any:
-    """The tokenizer at a path or of a repository.
-
-    Raises:
-        CheckpointDamagedError: its files are there and can't be read.
-        ValueError: there is none.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
-    except Exception as error:  # a damaged tokenizer.json is a plain Exception to the library
-        if (Path(path) / "tokenizer.json").exists():
-            raise CheckpointDamagedError(f"{path}: tokenizer.json can't be read ({_first_line(error)})") from error
-        if not isinstance(error, OSError | ValueError | KeyError | TypeError):
-            raise
-        raise ValueError(
-            f"tokenizer: none can be loaded from {path} ({_first_line(error)}): name one with "
-            "tokenizer=NAME_OR_FOLDER, for example that of the final model's repository"
-        ) from error
-
-
 def _read(path: str, load: Callable[[], Any], what: str) -> Any:
     try:
         return load()
-    except (OSError, SafetensorError, EOFError, RuntimeError) as error:
-        if "allocate memory" in str(error):
-            raise  # the machine's fault, not the checkpoint's
-        raise CheckpointDamagedError(f"{path}: {what} can't be read ({_first_line(error)})") from error
     except UnpicklingError as error:
         raise CheckpointDamagedError(
-            f"{path}: its pickled weights hold more than weights, and are not loaded: {_first_line(error)}"
+            f"{path}: its pickled weights hold more than weights, and are not loaded: {first_line(error)}"
         ) from error
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        raise ValueError(
-            f"{path} needs code of its own repository, which is never run here: only architectures that transformers "
-            "knows can be analysed"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # a configuration's odd field ends in any kind of error inside the library
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise  # the machine's fault, not the checkpoint's
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"{path} needs code of its own repository, which is never run here: only architectures that "
+                "transformers knows can be analysed"
+            ) from error
+        raise CheckpointDamagedError(f"{path}: {what} can't be read ({first_line(error)})") from error

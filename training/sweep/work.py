@@ -15,9 +15,10 @@ from ...analysis.health.analysis import HASH, broken_weights
 from ...model.families import Family
 from ..callbacks import AnalysisCallback, CheckpointHealth
 from ..callbacks.tracking import log_findings
-from ..errors import ConfigError
+from ..errors import CheckpointDamagedError, ConfigError
 from ..runs import RunFolder
-from .loading import CheckpointDamagedError, load_model, load_tokenizer
+from ..tokenizers import load_tokenizer
+from .loading import load_model
 from .series import Checkpoint
 from .settings import other_settings
 
@@ -36,6 +37,8 @@ class CheckpointWork:
     dtype: str
     device: torch.device
     family: Family | None
+    own_words: bool = False
+    """Whether some checkpoint of the series is known to have a tokenizer: another without one is damaged."""
     _words: Any = None
 
     def due(self, step: int) -> list[AnalysisCallback]:
@@ -88,7 +91,14 @@ class CheckpointWork:
 
     def _tokenizer(self, path: Path) -> Any:
         if self.tokenizer is None:
-            return load_tokenizer(path)
+            try:
+                words = load_tokenizer(path)
+            except ValueError as error:
+                if not self.own_words:
+                    raise
+                raise CheckpointDamagedError(str(error)) from error
+            self.own_words = True
+            return words
         if self._words is None:
             try:
                 self._words = load_tokenizer(self.tokenizer)
