@@ -9,19 +9,17 @@ Shapes: B windows, T tokens of a window, N tokens of a stream.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..model.loss import linear_cross_entropy
-from ..model.sites import backbone_of, most_positions
+from ..model.sites import most_positions
 from .findings import Findings
 from .settings import Settings
-
-NOT_SCORED = -100
+from .token_losses import NOT_SCORED, TokenLosses
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class LanguageLoss:
         """Nats of the scored tokens and how many there are."""
         context = min(self.settings.context, most_positions(model) or self.settings.context)
         stride = min(self.settings.stride or max(1, context // 2), context)
-        score = _scorer(model, ids_N)
+        score = TokenLosses(model, ids_N.tolist())
         device = next(model.parameters()).device
         windows = []
         scored_to = 1
@@ -132,45 +130,9 @@ class LanguageLoss:
             mask_BT = torch.arange(ids_BT.shape[1], device=device) < torch.tensor(
                 [[len(ids)] for ids, _ in windows[first : first + size]], device=device
             )
-            nats += score(ids_BT, mask_BT.long(), labels_BT[:, 1:]).double().sum().item()
+            nats += score(ids_BT, labels_BT[:, 1:], slice(0, -1), mask_BT.long()).double().sum().item()
             tokens += int((labels_BT[:, 1:] != NOT_SCORED).sum())
         return nats, tokens
-
-
-def _scorer(
-    model: nn.Module, ids_N: torch.Tensor
-) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A function (ids_BT, mask_BT, labels of T - 1 tokens) -> nats, without holding all logits where the head allows.
-
-    Some heads have a bias, scale their logits or cap them: whether hidden states times the head's weight are the
-    model's logits is tried out on a few tokens.
-    """
-    head: Any = model.get_output_embeddings()  # type: ignore[operator]
-    weight_VD = head.weight
-
-    def hidden(ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        return backbone_of(model)(ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
-
-    def plain(ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-        return linear_cross_entropy(hidden(ids_BT, mask_BT)[:, :-1], weight_VD, labels_BT, reduction="none")
-
-    def from_logits(ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-        logits_BTV = model(ids_BT, attention_mask=mask_BT, use_cache=False).logits
-        losses = [  # one window's logits in fp32 at a time
-            nn.functional.cross_entropy(logits_TV[:-1].float(), labels_T, ignore_index=NOT_SCORED, reduction="none")
-            for logits_TV, labels_T in zip(logits_BTV, labels_BT, strict=True)
-        ]
-        return torch.stack(losses)
-
-    few_BT = ids_N[None, :8].to(weight_VD.device)
-    mask_BT = torch.ones_like(few_BT)
-    logits_BTV = model(few_BT, attention_mask=mask_BT, use_cache=False).logits.float()
-    product_BTV = (hidden(few_BT, mask_BT) @ weight_VD.T).float()
-    scale = logits_BTV.abs().max().clamp(min=1e-6)
-    margin = 1e-4 if weight_VD.dtype in (torch.float32, torch.float64) else 0.02
-    # Broken weights give no number either way.
-    same = not torch.isfinite(scale) or bool((logits_BTV - product_BTV).abs().max() < margin * scale)
-    return plain if same else from_logits
 
 
 def _first_token_bytes(tokenizer: Any, document: str) -> int:

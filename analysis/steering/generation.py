@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from ...model.interventions import Forcing, forced
-from ...model.loss import linear_cross_entropy
-from ...model.sites import backbone_of
 from ..failures import BrokenModelError
+from ..token_losses import NOT_SCORED, TokenLosses
 from ..undisturbed import undisturbed
 
-NOT_SCORED = -100
 BLOCK = 512
 ATTEMPTS = 16
 
@@ -246,7 +244,10 @@ def text_nats(model: nn.Module, start: Sequence[int], texts: Sequence[Sequence[i
     device = next(model.parameters()).device
     distinct = sorted({tuple(text) for text in texts}, key=lambda text: (len(text), text))
     nats: dict[tuple[int, ...], float] = {}
+    if not distinct:
+        return []
     with undisturbed(model):
+        losses = TokenLosses(model, [*start, *distinct[-1]])
         for first in range(0, len(distinct), batch_size):
             part = distinct[first : first + batch_size]
             longest = max(len(text) for text in part)
@@ -256,28 +257,10 @@ def text_nats(model: nn.Module, start: Sequence[int], texts: Sequence[Sequence[i
                 ids_BT[row, : len(start) + len(text)] = torch.tensor([*start, *text])
                 label_BT[row, len(start) : len(start) + len(text)] = torch.tensor(text)
             # Padding stands at the end and no earlier position sees it: no mask is needed.
-            loss_BT = _losses(model, ids_BT[:, :-1].to(device), label_BT[:, len(start) :].to(device))
+            positions = slice(len(start) - 1, None)
+            loss_BT = losses(ids_BT[:, :-1].to(device), label_BT[:, len(start) :].to(device), positions)
             nats.update(zip(part, loss_BT.double().sum(1).tolist(), strict=True))
     return [nats[tuple(text)] for text in texts]
-
-
-def _losses(model: Any, ids_BT: Tensor, label_BT: Tensor) -> Tensor:
-    """Losses of the last positions, as many as there are labels; zero where there is none."""
-    positions = label_BT.shape[1]
-    head = model.get_output_embeddings()
-    plain = getattr(model.config, "final_logit_softcapping", None) is None and getattr(head, "bias", None) is None
-    if plain:
-        hidden_BTD = backbone_of(model)(ids_BT, use_cache=False).last_hidden_state[:, -positions:]
-        return linear_cross_entropy(hidden_BTD, head.weight, label_BT, reduction="none")
-    # Something follows the head's product (a bias, Gemma 2's soft cap): the model must give its logits itself.
-    return torch.cat(
-        [
-            nn.functional.cross_entropy(
-                model(row_1T, use_cache=False, logits_to_keep=positions).logits[0].float(), label_T, reduction="none"
-            )[None]
-            for row_1T, label_T in zip(ids_BT.split(1), label_BT, strict=True)
-        ]
-    )
 
 
 def start_tokens(tokenizer: Any) -> list[int]:
