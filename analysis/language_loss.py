@@ -31,7 +31,7 @@ class LossSettings(Settings):
     stride: int | None = None
     """tokens by which overlapping windows advance; half the context by default."""
     max_tokens: int = 32768
-    """tokens scored per language at most; documents are taken in their order."""
+    """tokens scored per language at most; documents are taken in their order, and the last one is cut."""
     batch_tokens: int = 8192
     """tokens of a forward pass."""
 
@@ -73,17 +73,26 @@ class LanguageLoss:
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Score every language; nats per token and bits per byte."""
         rows, losses, bits = [], [], []
+        measured, empty = [], []
         for language, documents in self.texts.items():
             ids_N, labels_N, bytes_scored = self._stream(tokenizer, documents)
+            if not (labels_N != NOT_SCORED).any():
+                empty.append(language)
+                continue
+            measured.append(language)
             nats, tokens = self._score(model, ids_N, labels_N)
             losses.append(nats / tokens)
             bits.append(nats / math.log(2) / bytes_scored)
             rows.append({"metric": "loss", "language": language, "value": losses[-1]})
             rows.append({"metric": "bits_per_byte", "language": language, "value": bits[-1]})
+        if not measured:
+            raise ValueError("text: no language has a held-out token to score; give text with at least two words")
         rows.append({"metric": "loss", "value": sum(losses) / len(losses)})
         rows.append({"metric": "bits_per_byte", "value": sum(bits) / len(bits)})
-        broken = [language for language, loss in zip(self.texts, losses, strict=True) if not math.isfinite(loss)]
+        broken = [language for language, loss in zip(measured, losses, strict=True) if not math.isfinite(loss)]
         warnings = [f"the loss is not finite in {', '.join(broken)}: the weights are broken"] if broken else []
+        if empty:
+            warnings.append(f"left out, without a token to score: {', '.join(empty)}")
         return Findings.from_rows(self.name, step, rows, settings=self.recorded, warnings=warnings)
 
     def _stream(self, tokenizer: Any, documents: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -94,14 +103,19 @@ class LanguageLoss:
         scored = size = 0
         for document in documents:
             tokens = tokenizer(document, add_special_tokens=False)["input_ids"]
-            if scored and scored + len(tokens) > self.settings.max_tokens:
-                break
+            if not tokens:
+                continue
             # Without a separator the very first token has nothing before it, and can't be scored.
             skipped = 0 if ids or start else 1
+            left = self.settings.max_tokens - scored + skipped
+            if len(tokens) > left:
+                tokens, document = _cut(tokenizer, document, tokens, left)
             ids += [*start, *tokens]
             labels += [NOT_SCORED] * (len(start) + skipped) + tokens[skipped:]
-            scored += len(tokens)
+            scored += len(tokens) - skipped
             size += len(document.encode()) - (_first_token_bytes(tokenizer, document) if skipped else 0)
+            if len(tokens) >= left:
+                break
         return torch.tensor(ids), torch.tensor(labels), size
 
     def _score(self, model: nn.Module, ids_N: torch.Tensor, labels_N: torch.Tensor) -> tuple[float, int]:
@@ -133,6 +147,16 @@ class LanguageLoss:
             nats += score(ids_BT, labels_BT[:, 1:], slice(0, -1), mask_BT.long()).double().sum().item()
             tokens += int((labels_BT[:, 1:] != NOT_SCORED).sum())
         return nats, tokens
+
+
+def _cut(tokenizer: Any, document: str, tokens: list[int], most: int) -> tuple[list[int], str]:
+    """The first tokens of a document, at most so many and at least one, and the text that they spell with what is
+    between the last of them and the next: a character that several tokens spell is not split."""
+    spans = tokenizer(document, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    keep = next((n for n in range(most, 0, -1) if spans[n][0] >= spans[n - 1][1]), 0)
+    if keep == 0:
+        return tokens, document
+    return tokens[:keep], document[: spans[keep][0]]
 
 
 def _first_token_bytes(tokenizer: Any, document: str) -> int:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from babelscope.analysis.concepts.text import load_text
 from babelscope.analysis.language_loss import LanguageLoss, document_start
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import sentences, word_tokenizer
@@ -90,6 +92,46 @@ def test_batches_do_not_show():
     model, tokenizer = tiny_model("bloom"), word_tokenizer()
     one, many = (values(LanguageLoss(TEXTS, context=8, batch_tokens=size)(model, tokenizer, 0)) for size in (1, 10_000))
     assert one == pytest.approx(many, rel=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 10, 11, 10_000])
+def test_as_many_tokens_are_scored_as_were_asked_for(most):
+    """The last document is cut: neither is a long one scored whole, nor does it end the text before its time."""
+    model, tokenizer = tiny_model("bloom"), word_tokenizer()
+    words = [text.split() for text in TEXTS["xx"]]
+    cut, left = [], most
+    for document in words:
+        cut.append(" ".join(document[:left]))
+        left -= len(document[:left])
+        if left == 0:
+            break
+    found = values(LanguageLoss({"xx": TEXTS["xx"]}, context=16, max_tokens=most)(model, tokenizer, 0))
+    assert found["loss", "xx"] == pytest.approx(values(LanguageLoss({"xx": cut}, context=16)(model, tokenizer, 0))["loss", "xx"], rel=1e-6)  # fmt: skip
+    long = LanguageLoss({"xx": ["w1 w2 w3 " * 500]}, context=16, max_tokens=12)
+    assert len(long._stream(tokenizer, long.texts["xx"])[0]) == 12 + len(document_start(tokenizer))
+
+
+def test_bytes_are_those_of_the_tokens_that_are_scored():
+    """A character that several tokens spell is scored whole or not at all."""
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(sorted(alphabet))}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
+    for most, text in ((1, "a"), (3, "aनदी"), (4, "aनदी"), (6, "aनदी"), (7, "aनदी"), (9, "aनदी")):
+        loss = LanguageLoss({"xx": ["b", text]}, max_tokens=1 + most)
+        ids_N, labels_N, size = loss._stream(tokenizer, loss.texts["xx"])
+        scored = int((labels_N != -100).sum())
+        assert size == scored <= 1 + most
+        assert len(ids_N) == scored + 1
+
+
+def test_a_language_without_a_token_is_left_out_with_a_warning():
+    model, tokenizer = tiny_model("bloom"), word_tokenizer()
+    found = LanguageLoss({"xx": TEXTS["xx"], "yy": [" "]})(model, tokenizer, 0)
+    assert ("loss", "yy") not in values(found)
+    assert found.warnings == ("left out, without a token to score: yy",)
+    with pytest.raises(ValueError, match="no language has a held-out token to score"):
+        LanguageLoss({"yy": [" "]})(model, tokenizer, 0)
 
 
 def test_more_context_scores_otherwise():
