@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
-from ..errors import ConfigError, StoppedRun
+from ..errors import ConfigError, StoppedRun, raise_if
+from ..yaml_files import config_files, repeated_keys
 
 COMMANDS = ("prepare", "pretrain", "analyze", "steer", "report", "concepts", "expertise")
 """Each a module beside this one, with a function `run`."""
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _quiet_start()
     try:
+        raise_if(problem for path in config_files(rest) for problem in repeated_keys(path))
         return import_module(f".{command}", __package__).run(rest)
     except ConfigError as error:
         print(f"babelscope {command}: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from ...analysis.atomic import atomic_file, atomic_folder
 from ..callbacks.base import StepCallback, causal_lm, paused, tokens_seen
@@ -55,6 +55,12 @@ class ScheduledCheckpoints(StepCallback, Checkpoint):
                 }
                 (folder / CHECKPOINT_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
         trainer.strategy.barrier("checkpoint")
+
+
+def _time_is_up(trainer: pl.Trainer) -> bool:
+    """Whether `trainer.max_time` has ended the run."""
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    return any((timer.time_remaining() or 0) <= 0 for timer in timers if timer.time_remaining() is not None)
 
 
 class ResumeStates(StepCallback, Checkpoint):
@@ -100,18 +106,22 @@ class ResumeStates(StepCallback, Checkpoint):
     ) -> None:
         """Save when the steps, the clock of the first process or a signal to any process say so."""
         if trainer.global_step == self._latest:
+            if trainer.should_stop and _time_is_up(trainer):
+                trainer.should_stop = False  # in the middle of a step: not before its end
             return
         self._latest = trainer.global_step
         due = self.schedule.due(trainer.global_step, trainer.max_steps)
         if not due and self.every_minutes is not None:
             late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
             due = trainer.strategy.broadcast(late, src=0)
-        self.stopped = trainer.strategy.reduce_boolean_decision(self._request.arrived, all=False)
+        asked = self._request.arrived or (trainer.global_step < trainer.max_steps and _time_is_up(trainer))
+        self.stopped = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if due or self.stopped:
             with paused(trainer):
                 path = self.save(trainer)
         if self.stopped:
-            log.warning("Told to stop: the state of step %d is saved in %s; go on with --resume", self._latest, path)
+            reason = "Told to stop" if self._request.arrived else "trainer.max_time is over"
+            log.warning("%s: the state of step %d is saved in %s; go on with --resume", reason, self._latest, path)
             trainer.should_stop = True
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

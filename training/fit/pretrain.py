@@ -152,7 +152,17 @@ def pretrain(arguments: Sequence[str]) -> int:
     if any(isinstance(c, ResumeStates) and c.stopped for c in trainer.callbacks):  # type: ignore[attr-defined]
         return EXIT_RESUMABLE
     if trainer.is_global_zero:
-        log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, time.monotonic() - began, run.path)
+        took = time.monotonic() - began
+        if trainer.global_step < trainer.max_steps:
+            log.warning(
+                "Ended by a callback at step %d of %d, %.0f s in this stretch. %s",
+                trainer.global_step,
+                trainer.max_steps,
+                took,
+                run.path,
+            )
+        else:
+            log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, took, run.path)
         log.info("Look at it: babelscope report %s", run.path)
     return 0
 

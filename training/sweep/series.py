@@ -1,5 +1,7 @@
 """Which checkpoints a series has: folders, a Babelscope run, revisions or subfolders of repositories, or several."""
 
+import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +9,11 @@ from pathlib import Path
 
 from ..runs import CHECKPOINT_FILE, checkpoint_info
 
+log = logging.getLogger(__name__)
+
 DEFAULT_REVISION = "global_step{step}"
+TRAINER_STATE = "trainer_state.json"
+"""What transformers.Trainer knows of itself, beside the weights."""
 _STEP_AT_END = re.compile(r"(?:.*\D)?(\d+)")
 
 
@@ -71,6 +77,11 @@ def find_series(
         missing += absent
     if not sources:
         problems.append("source is empty: name a run, a folder, or a repository")
+    problems += [
+        f"steps is empty for {source.path}: name steps, or leave it out to take all"
+        for source in sources
+        if source.steps == []
+    ]
     steps = [checkpoint.step for checkpoint in found]
     for step in sorted({step for step in steps if steps.count(step) > 1}):
         places = ", ".join(str(checkpoint) for checkpoint in found if checkpoint.step == step)
@@ -84,9 +95,11 @@ def _of_source(source: CheckpointSource) -> tuple[list[Checkpoint], list[str], l
     per_step = "{step}" in source.path
     if not per_step and Path(source.path).exists():
         return _local(source)
-    # A pattern of folders: what stands before the step must exist.
-    if per_step and Path(source.path.split("{step}")[0]).parent.is_dir() and not _is_repository(source.path):
-        return _local_pattern(source)
+    # A pattern of folders, or of repositories: what exists decides.
+    if per_step and Path(source.path.split("{step}")[0]).parent.is_dir():
+        local = _local_pattern(source)
+        if local[0] or not _is_repository(source.path):
+            return local
     checkpoints, problems = _repository(source, per_step)
     return checkpoints, problems, []
 
@@ -140,12 +153,30 @@ def _local_pattern(source: CheckpointSource) -> tuple[list[Checkpoint], list[str
 
 def _folders(path: Path, source: CheckpointSource) -> Iterator[Checkpoint]:
     if (path / "config.json").exists():
-        yield _checkpoint(path, source)
+        yield from _trainers_folder(path, source) or [_checkpoint(path, source)]
         return
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     for child in sorted(folder.iterdir()):
         if _STEP_AT_END.fullmatch(child.name) and (child / "config.json").exists():
             yield _checkpoint(child, source)
+
+
+def _trainers_folder(path: Path, source: CheckpointSource) -> list[Checkpoint]:
+    """The series that transformers.Trainer leaves: checkpoint-* below a folder that is itself the model of the end."""
+    found = [
+        _checkpoint(child, source)
+        for child in sorted(path.iterdir())
+        if re.fullmatch(r"checkpoint-\d+", child.name) and (child / "config.json").exists()
+    ]
+    if not found:
+        return []
+    state = path / TRAINER_STATE
+    last = json.loads(state.read_text(encoding="utf-8"))["global_step"] if state.exists() else None
+    if last is not None and all(checkpoint.step != last for checkpoint in found):
+        return [*found, _checkpoint(path, source, last)]
+    if last is None:
+        log.warning("%s: its own weights are left out, as no %s says of which step they are", path, TRAINER_STATE)
+    return found
 
 
 def _checkpoint(path: Path, source: CheckpointSource, step: int | None = None) -> Checkpoint:

@@ -242,3 +242,24 @@ def test_resume_of_a_run_that_has_not_begun_starts_it(tmp_path, run_config, run_
     assert run_cli("pretrain", config, "--resume") == 0
     assert "Nothing to resume" in caplog.text
     assert RunFolder(tmp_path / "run").checkpoint_steps() == [0, 1, 2]
+
+
+def test_a_run_whose_time_is_up_says_so_and_goes_on_to_the_same_end(
+    whole_run, run_config, run_cli, tmp_path, caplog, monkeypatch
+):
+    from babelscope.training.fit.module import Pretraining
+    from lightning.pytorch.callbacks import Timer
+
+    batches = []
+    real = Pretraining.training_step
+    monkeypatch.setattr(Pretraining, "training_step", lambda *a, **k: (batches.append(1), real(*a, **k))[1])
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 1e6 * (len(batches) > 2))  # two batches are a step
+    run = tmp_path / "run"
+    config = run_config(run, callbacks=False, trainer__max_time={"hours": 1})
+    assert run_cli("pretrain", config) == 75
+    assert "trainer.max_time is over: the state of step 2 is saved" in caplog.text
+    assert "Done" not in caplog.text
+    config["trainer"].pop("max_time")
+    assert run_cli("pretrain", config, "--resume") == 0
+    assert losses(run) == losses(whole_run)
+    assert same_weights(weights(run, 8), weights(whole_run, 8))

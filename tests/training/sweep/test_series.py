@@ -108,3 +108,32 @@ def test_missing_steps_stop_or_are_told(tmp_path):
     assert (steps(series), problems, missing) == ([(2, None)], [expected], [expected])
     series, problems, missing = find_series([source], skip_missing=True)
     assert (steps(series), problems, missing) == ([(2, None)], [], [expected])
+
+
+def test_the_folder_of_a_transformers_trainer_is_its_series(tmp_path, caplog):
+    make(tmp_path, "out/checkpoint-500", "out/checkpoint-1000")
+    (tmp_path / "out" / "config.json").write_text("{}")
+    source = {"path": str(tmp_path / "out")}
+    assert [checkpoint.step for checkpoint in found(source)] == [500, 1000]
+    assert "its own weights are left out, as no trainer_state.json says of which step they are" in caplog.text
+    state = tmp_path / "out" / "trainer_state.json"
+    for last, steps_there in ((1000, [500, 1000]), (1200, [500, 1000, 1200])):
+        state.write_text(json.dumps({"global_step": last}))
+        assert [checkpoint.step for checkpoint in found(source)] == steps_there
+    assert found({**source, "steps": [1200]})[0].path == str(tmp_path / "out")
+
+
+def test_a_pattern_is_of_folders_where_they_exist_and_of_repositories_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "out/checkpoint-500", "out/checkpoint-1000")
+    assert [checkpoint.step for checkpoint in found({"path": "out/checkpoint-{step}"})] == [500, 1000]
+    (only,) = found({"path": "owner/model-{step}", "steps": [7]})
+    assert (only.remote, only.path) == (True, "owner/model-7")
+    (other,) = found({"path": "out/model-{step}", "steps": [7]})
+    assert other.remote  # nothing of the kind lies in ./out
+
+
+def test_no_steps_are_not_all_steps(tmp_path):
+    make(tmp_path, "step_1", "step_2")
+    _, problems, _ = find_series([CheckpointSource(str(tmp_path), steps=[])])
+    assert problems == [f"steps is empty for {tmp_path}: name steps, or leave it out to take all"]
