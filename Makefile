@@ -31,7 +31,7 @@ demo: $(READY)
 	@echo "Open $(RUN)/report.html in a browser."
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(READY) docs
 	$(BIN)/ruff format --check .

@@ -34,7 +34,17 @@ def small_units(monkeypatch):
 @pytest.fixture
 def text(tmp_path):
     """Three languages, the last of them small; cc repeats documents."""
-    folder = tmp_path / "text"
+    return write_text(tmp_path / "text")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a store of that text holds when nothing happens in between."""
+    folder = tmp_path_factory.mktemp("whole")
+    return content(run(folder / "store", write_text(folder / "text")))
+
+
+def write_text(folder):
     folder.mkdir()
     for language, count, letters in zip(LANGUAGES, (400, 300, 40), ("abcdefg", "ghijkl", "mnopq"), strict=True):
         random = Random(language)
@@ -245,8 +255,7 @@ class Interrupted(BaseException):
 
 
 @pytest.mark.parametrize("after", range(0, 60, 7))
-def test_an_interrupted_run_does_not_load_and_is_finished_by_the_next(tmp_path, text, monkeypatch, after):
-    whole = run(tmp_path / "whole", text)
+def test_an_interrupted_run_does_not_load_and_is_finished_by_the_next(tmp_path, text, whole, monkeypatch, after):
     calls = 0
 
     def interrupt(real):
@@ -273,7 +282,7 @@ def test_an_interrupted_run_does_not_load_and_is_finished_by_the_next(tmp_path, 
     if not finished:
         with pytest.raises(ValueError, match=r"no token store|has not finished"):
             TokenStore(tmp_path / "store")
-    assert same(content(run(tmp_path / "store", text)), content(whole))
+    assert same(content(run(tmp_path / "store", text)), whole)
 
 
 def test_finished_parts_are_used_again_and_changed_ones_redone(tmp_path, text, monkeypatch):

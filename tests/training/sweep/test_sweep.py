@@ -335,9 +335,9 @@ def test_wandb_has_the_rows_of_a_checkpoint_before_the_next_one_is_begun(series,
     results = tmp_path / "run" / "results"
     sums = {step: read_findings(results, "watch", step).table["value"][0].as_py() for step in (1, 20)}
     assert [values["watch/sum"] for values, _ in sent if "watch/sum" in values] == [sums[1], sums[20]]
-    (file,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["id"] in file.name
     # Another process writes it, in its own time on a busy machine.
+    (file,) = wait_until(lambda: [*(tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")], "W&B's file")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["id"] in file.name
     wait_until(lambda: file.read_bytes().count(b"watch/sum") >= 2, "both sums in W&B's file")
     assert b"analysis/tokens" in file.read_bytes()
 
