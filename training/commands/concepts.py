@@ -53,6 +53,7 @@ def mine_concepts(
     num_proc: int = 1,
     form: Form | None = None,
     restart: bool = False,
+    overwrite: bool = False,
     **limits: Any,
 ) -> int:
     """Mine a concept set from a corpus: positives by word forms, negatives matched in length.
@@ -67,11 +68,14 @@ def mine_concepts(
         num_proc: Processes that share out the text.
         form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
         restart: Begin again where an interrupted run with the same output had other settings.
+        overwrite: Replace what is at `output`.
         limits: of `Limits`: how much to keep of what.
     """
+    target = Path(output)
+    state = target.with_name(f"{target.name}.unfinished")
     known, problems = read_lexicon(Path(lexicon or SHIPPED))
     read, unread = resolve(sources)
-    problems += [*unread, *Limits.wrong(limits), *output_problems(output, form)]
+    problems += [*unread, *Limits.wrong(limits), *output_problems(output, form, overwrite or state.exists())]
     if not sources:
         problems.append(
             "sources is empty; give at least one, for example {path: text/{language}.txt, languages: [en]}."
@@ -92,8 +96,6 @@ def mine_concepts(
     raise_if(problems)
 
     kept = Limits(**limits)
-    target = Path(output)
-    state = target.with_name(f"{target.name}.unfinished")
     result = mine(
         {source.language: source for source in read},
         Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
@@ -113,33 +115,39 @@ def mine_concepts(
     return 0
 
 
-def convert(source: str, output: str, form: Form | None = None, language: str | None = None) -> int:
+def convert(
+    source: str, output: str, form: Form | None = None, language: str | None = None, overwrite: bool = False
+) -> int:
     """Write a concept set in another form.
 
     Args:
         source: A concept set (.parquet, .csv, .jsonl, a folder of them, a datasets or ml-selfcond folder).
-        output: Where to write; nothing may be there yet.
+        output: Where to write.
         form: Form of the output; by default what the suffix says, or ml-selfcond's files in a new folder without one.
         language: Language of a single ml-selfcond folder; by default what the files say.
+        overwrite: Replace a file at `output`.
     """
-    problems = output_problems(output, form)
-    if not problems and Path(output).is_file():
-        problems.append(f"output: {output} exists already; remove it or choose another name.")
-    raise_if(problems)
+    raise_if(output_problems(output, form, overwrite))
     concept_set = ConceptSet.load(source, language)
     concept_set.save(output, form)
     print(f"Wrote {concept_set} to {output}")
     return 0
 
 
-def output_problems(output: str, form: Form | None) -> list[str]:
+def output_problems(output: str, form: Form | None, overwrite: bool) -> list[str]:
     """What is wrong with the place that a set is to be written to."""
     target = Path(output)
     suffix = target.suffix if target.suffix in TABLE_SUFFIXES else ""
     if (form or suffix.removeprefix(".")) in (kind.removeprefix(".") for kind in TABLE_SUFFIXES):
         if form and suffix and suffix != f".{form}":
             return [f"form is {form}, but output is {output}; leave one of them to the other."]
-        return [f"output: {output} is a folder; give a file name."] if target.is_dir() else []
+        if target.is_dir():
+            return [f"output: {output} is a folder; give a file name."]
+        return (
+            [f"output: {output} is there already; choose another name, or say overwrite: true."]
+            if target.exists() and not overwrite
+            else []
+        )
     if form is None and target.suffix and not suffix:
         return [
             f"output: {output} must end in {', '.join(TABLE_SUFFIXES)} or be a folder that is not there yet; "

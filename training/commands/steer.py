@@ -44,6 +44,7 @@ def steer(
     words: str | None = None,
     samples: int = 5,
     output: str | None = None,
+    overwrite: bool = False,
     tokenizer: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
@@ -64,6 +65,7 @@ def steer(
         words: word lists of concepts, a YAML file or a folder; by default those that come with Babelscope.
         samples: texts of each condition that are printed.
         output: folder that the results are written to; by default they are only printed.
+        overwrite: replace results of the same step that lie in `output`.
         tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
         dtype: float32, or bfloat16 to halve the memory.
         device: auto, cpu or cuda.
@@ -100,6 +102,13 @@ def steer(
         ):  # fmt: skip
             if name not in known:
                 problems.append(f"{field}={name} is not in {concepts}: choose from {', '.join(known)}")
+    there = (
+        None if output is None or checkpoint is None else findings_path(output, SteeringAnalysis.name, checkpoint.step)
+    )
+    if there is not None and there.exists() and not overwrite:
+        problems.append(
+            f"output={output} has {there.name} of steering already: name another folder, or say --overwrite true"
+        )
     raise_if(problems)
     assert checkpoint is not None
     steering = SteeringSettings(**settings)

@@ -103,6 +103,10 @@ class Job:
         note = folder / NOTE
         if note.exists() and json.loads(note.read_text(encoding="utf-8"))["made_from"] == self._tokenizer_note:
             return
+        if folder.exists() and not note.exists():
+            raise ConfigError(
+                [f"output: {folder} is there already and was not made here: give another output, or move it"]
+            )
         if sharded and self.tokenizer.path is None:
             raise ConfigError(
                 [

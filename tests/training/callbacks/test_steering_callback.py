@@ -187,6 +187,8 @@ def test_steer_finds_experts_where_there_are_none(tmp_path, model, tokenizer, to
     assert printed.startswith("8 experts of market in beki")
     assert "steered, k=4" in printed
     assert read_findings(tmp_path / "results", "steering", 3).settings["k"] == 8
+    with pytest.raises(ValueError, match=r"results has step_00000003\.parquet of steering already.*--overwrite true"):
+        steer(str(tmp_path / "step_00000003"), "market", "beki", store=str(toy_store), output=str(tmp_path / "results"))
     with pytest.raises(ValueError, match=r"(?s)concept=market is not in shipped.*source_language=beki is not in"):
         steer(str(tmp_path / "step_00000003"), "market", "beki")
     with pytest.raises(ValueError, match=r"(?s)3 problems.*nowhere is not a folder.*dtype=int8.*device=tpu"):

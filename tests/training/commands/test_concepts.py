@@ -59,6 +59,18 @@ def mine(corpus, *extra, output="set.parquet"):
     return concepts([*words, *extra])
 
 
+def test_nothing_is_replaced_unless_that_was_said(corpus, capsys):
+    theirs = corpus / "set.csv"
+    theirs.write_text("not ours")
+    with pytest.raises(ConfigError, match=r"set\.csv is there already; choose another name, or say overwrite: true"):
+        mine(corpus, output="set.csv")
+    assert theirs.read_text() == "not ours"
+    assert mine(corpus, "--overwrite=true", output="set.csv") == 0
+    with pytest.raises(ConfigError, match="is there already"):
+        concepts(["convert", str(theirs), str(theirs)])
+    assert len(ConceptSet.load(theirs).positives("dog", "en")) == 30
+
+
 def test_mining_writes_the_set_and_the_report(corpus, capsys):
     assert mine(corpus) == 0
     found = ConceptSet.load(corpus / "set.parquet")

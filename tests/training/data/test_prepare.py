@@ -437,6 +437,14 @@ def call(*arguments):
     return prepare(**found)
 
 
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path, text):
+    (tmp_path / "store" / "tokenizer").mkdir(parents=True)
+    (tmp_path / "store" / "tokenizer" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="tokenizer is there already and was not made here"):
+        run(tmp_path / "store", text)
+    assert (tmp_path / "store" / "tokenizer" / "thesis.txt").read_text() == "years of work"
+
+
 def test_runs_from_a_config_file_with_overrides(tmp_path, text):
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps({
