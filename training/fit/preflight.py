@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...analysis.concepts.concept_set import SHIPPED_SENTENCES
 from ...model.presets import preset
 from ..callbacks.checks import repeated, settings_out_of_range, writers
 from ..callbacks.schedule import StepSchedule
@@ -140,9 +141,10 @@ def _schedules(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _paths(trainer: Mapping[str, Any]) -> Iterator[str]:
     for index, callback in enumerate(trainer.get("callbacks") or []):
-        for field in ("text", "concepts"):
+        for field in ("text", "concepts", "parallel", "words"):
             path = (callback.get("init_args") or {}).get(field)
-            if isinstance(path, str) and not Path(path).exists():
+            shipped = path == SHIPPED_SENTENCES and field in ("text", "concepts")
+            if isinstance(path, str) and not shipped and not Path(path).exists():
                 yield f"trainer.callbacks[{index}].{field}={path} does not exist: name a file or folder that does"
 
 

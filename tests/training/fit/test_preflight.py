@@ -45,6 +45,18 @@ def test_mistakes_of_callbacks_are_named(tmp_path, run_config, run_cli, capsys):
     assert "concepts=missing.parquet does not exist" in error
 
 
+def test_the_shipped_sentences_are_no_file_that_is_missing(tmp_path, run_config, run_cli, capsys):
+    config = run_config(tmp_path / "run", trainer__max_steps=0)  # a mistake, so that nothing is run
+    loss, probe, experts = (callback["init_args"] for callback in config["trainer"]["callbacks"])
+    loss["schedule"] = probe["schedule"] = experts["schedule"] = {"start": 0}
+    loss["text"] = probe["text"] = experts["concepts"] = "shipped"
+    assert run_cli("pretrain", config) == 2
+    assert "1 problem in the configuration" in capsys.readouterr().err
+    probe["text"] = "./shipped"
+    assert run_cli("pretrain", config) == 2
+    assert "trainer.callbacks[1].text=./shipped does not exist" in capsys.readouterr().err
+
+
 def test_all_mistakes_come_at_once(tmp_path, run_config, run_cli, capsys):
     config = run_config(tmp_path, data__alpha=-1, model__warmup_steps=50, trainer__precision="16-mixed")
     assert run_cli("pretrain", config) == 2
