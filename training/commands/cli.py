@@ -1,4 +1,4 @@
-"""The command line: `babelscope prepare | pretrain | analyze | steer | report | concepts | expertise`."""
+"""The command line: `babelscope prepare | pretrain | analyze | series | steer | report | concepts | expertise`."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from importlib import import_module
 from ..errors import ConfigError, StoppedRun, raise_if
 from ..yaml_files import config_files, repeated_keys
 
-COMMANDS = ("prepare", "pretrain", "analyze", "steer", "report", "concepts", "expertise")
+COMMANDS = ("prepare", "pretrain", "analyze", "series", "steer", "report", "concepts", "expertise")
 """Each a module beside this one, with a function `run`."""
 
 USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
@@ -19,6 +19,7 @@ USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
   pretrain   train the model with callbacks that watch it; --resume goes on where a run stopped
   analyze    the same callbacks over a series of checkpoints: a run's, local ones, or published ones; status 1 where
              a checkpoint is broken, after all others are done
+  series     which checkpoints a run, a folder or a repository has: step, tokens, size, name
   steer      force a concept's experts in one model and read what it then writes
   report     one self-contained HTML page about one or several runs
   concepts   mine and check concept sets

@@ -18,7 +18,7 @@ from ..errors import raise_if
 from ..runs import RunFolder
 from ..tokenizers import has_tokenizer
 from .claims import Claims
-from .hub import Hub
+from .hub import CheckpointMissing, Hub
 from .loading import placed, placement_problems
 from .order import Sweep
 from .series import CheckpointSource, find_series
@@ -60,8 +60,9 @@ def analyze(
         run: folder that results are written to; for a Babelscope run as the source it may be the run itself.
         callbacks: analysis callbacks, as under trainer.callbacks for pretraining; every checkpoint is analysed,
             whatever their schedules say.
-        steps: restrict the series to these steps; required for a repository.
-        revision: how a repository names the revision of a step; global_step{step} by default.
+        steps: restrict the series to these steps; by default all that there are.
+        revision: how a repository names the revision of a step; global_step{step} by default. Patterns have {step},
+            {step:07d} (filled with zeros), {tokens} (with a unit, 210B), {index} or *.
         subfolder: where the checkpoints are folders of a path or repository, how the folder of a step is named.
         tokens_per_step: training tokens per step, where the checkpoints do not say.
         tokens_at: training tokens until a step, for steps that tokens_per_step does not fit (a batch that grew).
@@ -88,7 +89,12 @@ def analyze(
         SweepStoppedError: a checkpoint turned out to be missing, and missing is stop.
     """
     sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)] if isinstance(source, str) else source  # fmt: skip
-    series, problems, absent = find_series(sources, skip_missing=missing == "skip")
+    folder = RunFolder(Path(run))
+    hub = Hub(folder.path / "downloads")
+    try:
+        series, problems, absent = find_series(sources, missing == "skip", hub)
+    except CheckpointMissing as error:
+        series, problems, absent = [], [f"source: {error}"], []
     if not callbacks:
         problems.append(
             "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe"
@@ -110,7 +116,6 @@ def analyze(
     problems += repeated(((callback.name, None) for callback in callbacks), "callbacks")
     for callback in callbacks:
         callback.store = callback.store or store
-    folder = RunFolder(Path(run))
     common = {
         "source": [asdict(replace(entry, path=str(Path(entry.path)), steps=None)) for entry in sources],
         "dtype": dtype,
@@ -121,7 +126,6 @@ def analyze(
         problems += changes(folder.path, common, callbacks)
     raise_if(problems)
 
-    hub = Hub(folder.path / "downloads")
     gone = hub.missing(checkpoint for checkpoint in series if checkpoint.remote)
     absent += gone.values()
     if missing == "stop":

@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 )
 
 from ..errors import ConfigError
-from .series import Checkpoint
+from .checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,16 @@ class Hub:
             refs = self._again(f"the revisions of {repo}", lambda: HfApi().list_repo_refs(repo), repo)
             self._revisions[repo] = sorted({ref.name for ref in (*refs.branches, *refs.tags)}, key=_by_number)
         return self._revisions[repo]
+
+    def folders(self, repo: str, revision: str) -> list[str]:
+        """Folders of a revision that hold a config.json, in the order of the numbers in their names.
+
+        Raises:
+            CheckpointMissing: there is no such repository or revision, or it can't be reached.
+        """
+        info = self._again(f"the files of {repo}", lambda: HfApi().model_info(repo, revision=revision), repo)
+        names = [entry.rfilename for entry in info.siblings or ()]
+        return sorted({name.rsplit("/", 1)[0] for name in names if name.endswith("/config.json")}, key=_by_number)
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
         """A folder that holds the whole checkpoint: the user's own, or one below ours.

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checkpoint import Checkpoint
 from .claims import Claims
 from .hub import CheckpointMissing, Hub
-from .series import Checkpoint
 from .work import CheckpointWork
 
 log = logging.getLogger(__name__)

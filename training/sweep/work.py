@@ -18,8 +18,8 @@ from ..callbacks.tracking import log_findings
 from ..errors import CheckpointDamagedError, ConfigError
 from ..runs import RunFolder
 from ..tokenizers import load_tokenizer
+from .checkpoint import Checkpoint
 from .loading import load_model
-from .series import Checkpoint
 from .settings import other_settings
 
 log = logging.getLogger(__name__)

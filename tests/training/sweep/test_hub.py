@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import huggingface_hub.constants as constants
+import pyarrow.parquet as pq
 import pytest
 import torch
 from babelscope.training.commands.cli import main
@@ -260,3 +261,52 @@ def test_one_model_of_the_hub_is_steered_with_the_sentences_that_ship(server, ca
     assert "4 experts of earthquake in es, 2 texts a condition" in capsys.readouterr().out
     assert main([*arguments, "--step", "3"]) == 2
     assert f"for a model on the hub write model={REPO}@plain@REVISION" in capsys.readouterr().err
+
+
+def test_a_suite_is_listed_and_swept_by_its_pattern(server, run_cli, capsys, tmp_path):
+    """As published: steps and tokens in the names of revisions, and revisions that are something else."""
+    plain = server.repos[REPO]["plain"]
+    names = ("main", "step50000-tokens210B", "step100000-tokens420B", "step2627139-tokens15T", "longcontext")
+    server.repos["zoo/apertus"] = dict.fromkeys(names, plain)
+    words = ("zoo/apertus", "--revision", "step{step}-tokens{tokens}")
+    assert run_cli("series", None, *words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["step", "tokens", "size", "where"]
+    assert lines[1].split() == ["50,000", "210B", "-", "zoo/apertus@step50000-tokens210B"]
+    assert lines[-2] == "3 checkpoints. What begins before 210B tokens cannot be seen here."
+    assert lines[-1] == "Not understood: longcontext, main"
+    assert run_cli("series", None, *words, "--steps", "[100000]", "--json", "true") == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["step"], row["tokens"], row["revision"]) == (100_000, 420 * 10**9, "step100000-tokens420B")
+    assert run_cli("series", None, "zoo/apertus", "--revision", "stage1-step{step}") == 2
+    assert "matches none of 5 names in zoo/apertus; nearest: step" in capsys.readouterr().err
+    assert run_cli("series", None, "zoo/none", "--revision", "step{step}") == 2
+    assert "no repository zoo/none" in capsys.readouterr().err
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "xx.txt").write_text("w1 w2 w3 w4 w5 w6\n" * 5)
+    loss = {"text": str(tmp_path / "text"), "context": 8, "max_tokens": 20}
+    config = {
+        "source": "zoo/apertus",
+        "revision": "step{step}-tokens{tokens}",
+        "run": str(tmp_path / "run"),
+        "callbacks": [{"class_path": "babelscope.training.callbacks.PerLanguageLoss", "init_args": loss}],
+    }
+    assert run_cli("analyze", config) == 0
+    rows = pq.read_table(tmp_path / "run" / "results" / "validation" / "step_00050000.parquet").to_pylist()
+    assert {row["tokens"] for row in rows} == {210 * 10**9}
+    assert len(list((tmp_path / "run" / "results" / "validation").glob("*.parquet"))) == 3
+
+
+def test_folders_of_a_repository_are_listed(server, run_cli, capsys):
+    assert run_cli("series", None, "zoo/steps", "--subfolder", "step_{step}", "--tokens_per_step", "1000000") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["10", "10M", "-", "zoo/steps@main/step_10"]
+
+
+def test_a_local_series_is_listed_with_its_size(folders, run_cli, capsys, tmp_path):
+    assert run_cli("series", None, str(folders / "plain")) == 0
+    printed = capsys.readouterr().out
+    assert "0.00 GB" in printed
+    assert "How many tokens they were trained on is not said: set tokens_per_step." in printed
+    assert run_cli("series", None, str(tmp_path / "nowhere")) == 2
+    assert "is neither a folder that exists nor a repository's name" in capsys.readouterr().err

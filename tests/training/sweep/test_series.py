@@ -137,3 +137,83 @@ def test_no_steps_are_not_all_steps(tmp_path):
     make(tmp_path, "step_1", "step_2")
     _, problems, _ = find_series([CheckpointSource(str(tmp_path), steps=[])])
     assert problems == [f"steps is empty for {tmp_path}: name steps, or leave it out to take all"]
+
+
+def test_folders_are_found_by_any_pattern(tmp_path):
+    make(tmp_path, "a/step0005000-tokens21B/hf", "a/step0010000-tokens42B/hf", "a/notes/hf")
+    series = found({"path": str(tmp_path / "a" / "step{step:07d}-tokens{tokens}" / "hf")})
+    assert steps(series) == [(5000, 21 * 10**9), (10_000, 42 * 10**9)]
+    series = found({"path": str(tmp_path / "*" / "step{step}-tokens{tokens}" / "hf"), "steps": [10_000]})
+    assert steps(series) == [(10_000, 42 * 10**9)]
+    make(tmp_path, "hf_ckpt/16.78B", "hf_ckpt/33.56B")
+    series = found({"path": str(tmp_path), "subfolder": "hf_ckpt/{tokens}"})
+    assert steps(series) == [(16_780, 16_780_000_000), (33_560, 33_560_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("gpt2", 0), ("gemma-3", 0), ("checkpoint-500", 500), ("step_7", 7), ("12", 12)]
+)
+def test_a_number_in_a_models_name_is_a_step_where_the_name_says_so(tmp_path, name, step):
+    make(tmp_path, name)
+    assert found({"path": str(tmp_path / name)})[0].step == step
+
+
+class Listing:
+    """A repository's names."""
+
+    def __init__(self, *names):
+        self.names = list(names)
+
+    def revisions(self, _repo):
+        return self.names
+
+    def folders(self, _repo, _revision):
+        return self.names
+
+
+SUITES = {
+    "apertus": (
+        "step{step}-tokens{tokens}",
+        ["main", "step50000-tokens210B", "step2627139-tokens15T"],
+        [50_000, 2_627_139],
+    ),
+    "lucie": ("step{step:07d}", ["main", "step0005000", "step0753851", "extension_step0000010"], [5000, 753_851]),
+    "amber": ("ckpt_{index}", ["main", "ckpt_000", "ckpt_358"], [0, 358]),
+    "fuxitranyu": ("{tokens}", ["main", "10B", "593B"], [10_000, 593_000]),
+    "luciole": ("phase1-step{step:07d}", ["phase1-step0001000", "phase2-step0010000"], [1000]),
+}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_revisions_of_public_suites_are_found_without_listing_steps(suite):
+    pattern, names, expected = SUITES[suite]
+    source = CheckpointSource(f"owner/{suite}", revision=pattern)
+    series, problems, _ = find_series([source], listing=Listing(*names))
+    assert (problems, [checkpoint.step for checkpoint in series]) == ([], expected)
+    assert {checkpoint.revision for checkpoint in series} <= set(names)
+    chosen, problems, _ = find_series(
+        [CheckpointSource(f"owner/{suite}", expected[:1], pattern)], listing=Listing(*names)
+    )
+    assert (problems, len(chosen)) == ([], 1)
+    assert chosen[0].revision == series[0].revision
+
+
+def test_folders_of_a_repository_are_found():
+    source = CheckpointSource("m-a-p/neo", subfolder="hf_ckpt/{tokens}")
+    series, problems, _ = find_series([source], listing=Listing("hf_ckpt/16.78B", "hf_ckpt/33.56B", "other"))
+    assert problems == []
+    assert [(c.subfolder, c.revision, c.tokens) for c in series] == [
+        ("hf_ckpt/16.78B", "main", 16_780_000_000), ("hf_ckpt/33.56B", "main", 33_560_000_000),
+    ]  # fmt: skip
+
+
+def test_a_pattern_that_matches_nothing_shows_the_nearest_names():
+    listing = Listing("main", "step0005000", "step0010000")
+    _, problems, _ = find_series([CheckpointSource("o/m", revision="stage1-step{step}")], listing=listing)
+    assert "revision=stage1-step{step} matches none of 3 names in o/m; nearest: step0010000" in problems[0]
+    _, problems, _ = find_series([CheckpointSource("o/m", [7], "step{step:07d}-*")], listing=listing)
+    assert "matches none of 3 names" in problems[0]
+    _, problems, _ = find_series([CheckpointSource("o/m", revision="{stage}-step{step}")], listing=listing)
+    assert "{stage} cannot stand here; use {step}" in problems[0]
+    _, problems, _ = find_series([CheckpointSource("o/m", [5], "*{step:07d}")], listing=listing)
+    assert problems == ["steps=[5] are not in o/m: it has [5000, 10000]"]

@@ -1,0 +1,110 @@
+"""`babelscope series`: which checkpoints a run, a folder or a repository has, before anything is analysed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import raise_if
+from ..sweep.hub import CheckpointMissing, Hub
+from ..sweep.series import Checkpoint, CheckpointSource, find_series, names_not_understood
+from .parsing import parsed
+
+_SHOWN = 8
+
+
+def series(
+    source: str,
+    steps: list[int] | None = None,
+    revision: str | None = None,
+    subfolder: str | None = None,
+    tokens_per_step: int | None = None,
+    tokens_at: dict[int, int] | None = None,
+    as_json: bool = False,
+) -> str:
+    """List the checkpoints of a run, a folder or a repository: step, tokens, size, and where it is.
+
+    Args:
+        source: a Babelscope run, a folder of checkpoints, a Trainer's folder, a repository's name, or a pattern of
+            folders.
+        steps: only these steps.
+        revision: how a repository names the revision of a step: a pattern with {step}, {step:07d} (filled with zeros),
+            {tokens} (with a unit, 210B), {index} or *; global_step{step} by default.
+        subfolder: how the folder of a step inside the source is named, a pattern as well.
+        tokens_per_step: training tokens per step, where names do not say.
+        tokens_at: training tokens until a step, for steps that tokens_per_step does not fit.
+        as_json: one JSON object a checkpoint.
+
+    Returns:
+        What is printed.
+
+    Raises:
+        ConfigError: there is no such series, with the names that are there.
+    """
+    asked = CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)
+    hub = Hub(None, attempts=3)
+    try:
+        found, problems, _ = find_series([asked], listing=hub)
+        raise_if(problems)
+        strange = names_not_understood(asked, found, hub) if steps is None else []
+    except CheckpointMissing as error:
+        raise_if([f"source: {error}"])
+        raise AssertionError from error
+    if as_json:
+        return "\n".join(json.dumps({**asdict(checkpoint), "bytes": size_of(checkpoint)}) for checkpoint in found)
+    return table(found, strange)
+
+
+def size_of(checkpoint: Checkpoint) -> int | None:
+    """Bytes of a folder's files; None for what is in a repository."""
+    if checkpoint.remote:
+        return None
+    return sum(path.stat().st_size for path in Path(checkpoint.path).iterdir() if path.is_file())
+
+
+def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
+    """A line a checkpoint, what cannot be seen before the first one, and the names that were not understood."""
+    rows = [("step", "tokens", "size", "where")]
+    for checkpoint in found:
+        size = size_of(checkpoint)
+        where = str(checkpoint)
+        rows.append(
+            (f"{checkpoint.step:,}", short(checkpoint.tokens), "-" if size is None else f"{size / 1e9:.2f} GB", where)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+    ]
+    counted = [checkpoint for checkpoint in found if checkpoint.tokens]
+    if counted:
+        first = min(counted, key=lambda checkpoint: checkpoint.tokens or 0)
+        lines.append(
+            f"\n{len(found)} checkpoints. What begins before {short(first.tokens)} tokens cannot be seen here."
+        )
+    else:
+        lines.append(
+            f"\n{len(found)} checkpoints. How many tokens they were trained on is not said: set tokens_per_step."
+        )
+    if strange:
+        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+        lines.append(f"Not understood: {', '.join(strange[:_SHOWN])}{more}")
+    return "\n".join(lines)
+
+
+def short(tokens: int | None) -> str:
+    """A number of tokens as people say it."""
+    if tokens is None:
+        return "-"
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if tokens >= size:
+            return f"{tokens / size:.3g}{unit}"
+    return str(tokens)
+
+
+def run(arguments: list[str]) -> int:
+    """The command."""
+    words = [
+        "--as_json" + word.removeprefix("--json") if word.split("=")[0] == "--json" else word for word in arguments
+    ]
+    print(series(**parsed("series", series, words, positional=True)))
+    return 0
