@@ -33,6 +33,11 @@ def repeated(found: Iterable[tuple[str, str | None]], field: str) -> Iterator[st
             )
 
 
+def analyses_among(callbacks: Sequence[Entry]) -> list[Entry]:
+    """Those entries that are analysis callbacks."""
+    return [callbacks[index] for index, _, _ in _analyses(callbacks)]
+
+
 def _analyses(callbacks: Sequence[Entry] | None) -> Iterator[tuple[int, type[AnalysisCallback], Mapping[str, Any]]]:
     for index, entry in enumerate(callbacks or ()):
         kind = locate(entry["class_path"])

@@ -1,7 +1,14 @@
 """`babelscope analyze`: the callbacks of training over a series of checkpoints."""
 
-from ..callbacks.checks import settings_out_of_range
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from ..callbacks import AnalysisCallback
+from ..callbacks.checks import analyses_among, settings_out_of_range
 from ..errors import StoppedRun
+from ..runs import RunFolder
 from ..sweep.analyze import analyze
 from ..sweep.order import SweepStoppedError
 from .parsing import parsed
@@ -12,6 +19,8 @@ def run(arguments: list[str]) -> int:
     settings = parsed(
         "analyze", analyze, arguments, lambda found: list(settings_out_of_range(found["callbacks"], "callbacks"))
     )
+    if settings["callbacks"] is None and isinstance(settings["source"], str):
+        settings["callbacks"] = callbacks_of(RunFolder(Path(settings["source"])))
     try:
         failed = analyze(**settings)
     except SweepStoppedError as error:
@@ -24,3 +33,14 @@ def run(arguments: list[str]) -> int:
             "--steps tries it again"
         )
     return 0
+
+
+def callbacks_of(run: RunFolder) -> list[AnalysisCallback] | None:
+    """The analysis callbacks that a run was trained with, by its own configuration; None where it is no run."""
+    if not run.config.exists():
+        return None
+    began = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    entries = analyses_among(began.get("trainer", {}).get("callbacks") or [])
+    parser = ArgumentParser()
+    parser.add_argument("--callbacks", type=list[AnalysisCallback])
+    return parser.instantiate(parser.parse_object({"callbacks": entries})).callbacks

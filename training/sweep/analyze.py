@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def analyze(
     source: str | list[CheckpointSource],
     run: str,
-    callbacks: list[AnalysisCallback],
+    callbacks: list[AnalysisCallback] | None = None,
     steps: list[int] | None = None,
     revision: str | None = None,
     subfolder: str | None = None,
@@ -59,7 +59,7 @@ def analyze(
             of sources (path, steps, revision, subfolder, tokens_per_step, tokens_at each).
         run: folder that results are written to; for a Babelscope run as the source it may be the run itself.
         callbacks: analysis callbacks, as under trainer.callbacks for pretraining; every checkpoint is analysed,
-            whatever their schedules say.
+            whatever their schedules say. By default those that the run was trained with, where the source is a run.
         steps: restrict the series to these steps; by default all that there are.
         revision: how a repository names the revision of a step; global_step{step} by default. Patterns have {step},
             {step:07d} (filled with zeros), {tokens} (with a unit, 210B), {index} or *.
@@ -97,8 +97,10 @@ def analyze(
         series, problems, absent = [], [f"source: {error}"], []
     if not callbacks:
         problems.append(
-            "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe"
+            "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe; a source that "
+            "is a run of ours brings its own"
         )
+    callbacks = callbacks or []
     problems += _problems(dtype, device, missing, keep, shard)
     if not isinstance(source, str) and any(
         v is not None for v in (steps, revision, subfolder, tokens_per_step, tokens_at)

@@ -1,6 +1,7 @@
 """Callbacks as a configuration lists them: what is wrong is told before anything is loaded."""
 
 import pytest
+from babelscope.analysis.findings import read_findings
 
 PACKAGE = "babelscope.training.callbacks"
 
@@ -49,3 +50,21 @@ def test_a_sweep_is_checked_alike(run_cli, capsys, tmp_path):
     config["callbacks"] = [probe, probe]
     assert run_cli("analyze", config) == 2
     assert "callbacks has probe 2 times" in capsys.readouterr().err
+
+
+def test_a_run_brings_its_own_callbacks(three, run_cli, capsys, tmp_path):
+    three["trainer"]["max_steps"] = 4
+    three["model"]["overrides"].update(dropout=0.0, attention_dropout=0.0)
+    for callback in three["trainer"]["callbacks"]:
+        callback["init_args"]["schedule"] = {"at": [2, 4], "start": 0}
+    assert run_cli("pretrain", three) == 0
+    assert (
+        run_cli("analyze", {"source": str(tmp_path / "run"), "run": str(tmp_path / "again"), "steps": [0, 2, 4]}) == 0
+    )
+    for name in ("validation", "probe", "experts"):
+        for step in (0, 2, 4):
+            live, again = (read_findings(tmp_path / run / "results", name, step) for run in ("run", "again"))
+            assert live.settings == again.settings
+            assert live.table.equals(again.table)
+    assert run_cli("analyze", {"source": str(tmp_path / "run" / "checkpoints"), "run": str(tmp_path / "none")}) == 2
+    assert "callbacks is empty: list at least one" in capsys.readouterr().err
