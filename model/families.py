@@ -1,7 +1,7 @@
 """The table of model families: one row an architecture. A new family is a row, not a branch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ACTIVATION = "ffn_act"
 """The site after the FFN's activation, act(gate) in a gated block: the "neurons" that are counted as active where this
@@ -87,6 +87,19 @@ _GATED = Family(
     "mlp.act_fn",
 )
 
+# One linear layer before the activation and one behind it.
+_UNGATED = replace(
+    _GATED,
+    units={
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "attn_out": "self_attn.o_proj",
+        "ffn_in": "mlp.up_proj",
+        "ffn_out": "mlp.down_proj",
+    },
+)
+
 FAMILIES: dict[str, Family] = {
     "xglm": Family(
         "model",
@@ -119,5 +132,26 @@ FAMILIES: dict[str, Family] = {
         {"qkv": "attention.query_key_value", "attn_out": "attention.dense", **_MEGATRON_FFN},
         "mlp.act",
     ),
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "olmo", "olmo2", "gemma", "gemma2"), _GATED),
+    "gptj": Family(
+        "transformer",
+        "transformer.h",
+        {
+            "q": "attn.q_proj",
+            "k": "attn.k_proj",
+            "v": "attn.v_proj",
+            "attn_out": "attn.out_proj",
+            "ffn_in": "mlp.fc_in",
+            "ffn_out": "mlp.fc_out",
+        },
+        "mlp.act",
+    ),
+    "mpt": Family(
+        "transformer",
+        "transformer.blocks",
+        {"qkv": "attn.Wqkv", "attn_out": "attn.out_proj", "ffn_in": "ffn.up_proj", "ffn_out": "ffn.down_proj"},
+        "ffn.act",
+    ),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "olmo", "olmo2", "olmo3", "gemma", "gemma2"), _GATED),
+    **dict.fromkeys(("gemma3_text", "smollm3", "cohere", "cohere2", "granite", "stablelm"), _GATED),
+    **dict.fromkeys(("apertus", "nemotron"), _UNGATED),
 }

@@ -19,6 +19,17 @@ CONFIGS = {
     "olmo2": WIDE,
     "gemma": {**WIDE, **KEY_VALUES},
     "gemma2": {**WIDE, **KEY_VALUES},
+    "gemma3_text": {**WIDE, **KEY_VALUES},
+    "smollm3": {**WIDE, "num_key_value_heads": 1},
+    "olmo3": {**WIDE, "num_key_value_heads": 1},
+    "cohere": {**WIDE, "num_key_value_heads": 1},
+    "cohere2": {**WIDE, **KEY_VALUES},
+    "granite": {**WIDE, "num_key_value_heads": 1},
+    "stablelm": {**WIDE, "num_key_value_heads": 1},
+    "apertus": {**WIDE, "num_key_value_heads": 1},
+    "nemotron": {**WIDE, **KEY_VALUES},
+    "gptj": {"vocab_size": 64, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "rotary_dim": 4},
+    "mpt": {"vocab_size": 64, "d_model": 16, "n_heads": 2, "n_layers": 2, "max_seq_len": 64},
 }
 SPECIAL = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 
@@ -38,7 +49,23 @@ PLACES = {
     "bloom": ("transformer.h", ["self_attention.query_key_value", "self_attention.dense", *MEGATRON], "mlp.gelu_impl"),
     "gpt2": ("transformer.h", ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"], "mlp.act"),
     "gpt_neox": ("gpt_neox.layers", ["attention.query_key_value", "attention.dense", *MEGATRON], "mlp.act"),
-    **{kind: GATED for kind in CONFIGS if kind not in ("xglm", "bloom", "gpt2", "gpt_neox")},
+    "gptj": (
+        "transformer.h",
+        [*(f"attn.{name}_proj" for name in ("q", "k", "v", "out")), "mlp.fc_in", "mlp.fc_out"],
+        "mlp.act",
+    ),
+    "mpt": ("transformer.blocks", ["attn.Wqkv", "attn.out_proj", "ffn.up_proj", "ffn.down_proj"], "ffn.act"),
+    **dict.fromkeys(
+        ("apertus", "nemotron"),
+        (
+            "model.layers",
+            [f"self_attn.{name}_proj" for name in "qkvo"] + ["mlp.up_proj", "mlp.down_proj"],
+            "mlp.act_fn",
+        ),
+    ),
+}
+PLACES |= {
+    **{kind: GATED for kind in CONFIGS if kind not in PLACES},
 }
 
 
