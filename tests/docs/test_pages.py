@@ -36,10 +36,22 @@ def commands() -> list[tuple[str, str]]:
     return [(page, line) for line, page in found.items()]
 
 
+def shown_files(folder: Path) -> dict[str, str]:
+    """Configurations that pages show whole, by their titles, written to a folder."""
+    found = {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name, content in re.findall(r'^```yaml title="([\w.]+)"\n(.*?)^```', text, re.DOTALL | re.MULTILINE):
+            (folder / name).write_text(content, encoding="utf-8")
+            found[name] = str(folder / name)
+    return found
+
+
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value)
-def test_commands_parse(page, line, monkeypatch, capsys):
+def test_commands_parse(page, line, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(ROOT)
-    words = shlex.split(line)
+    shown = shown_files(tmp_path)
+    words = [shown.get(word, word) for word in shlex.split(line)]
     if words[0] == "report":
         words.append("--help")
     elif words[:2] in (["concepts", "check"], ["concepts", "convert"]):
