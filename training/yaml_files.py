@@ -9,7 +9,7 @@ import yaml
 def config_files(words: Sequence[str]) -> list[Path]:
     """The files that words of a command line name with `--config`."""
     found = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word == "--config":
             found.append(Path(following))
         elif word.startswith("--config="):

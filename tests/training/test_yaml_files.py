@@ -30,6 +30,7 @@ def test_files_are_found_among_the_words(tmp_path):
     one, two = tmp_path / "1.yaml", tmp_path / "2.yaml"
     one.touch()
     two.touch()
+    assert config_files([]) == []
     assert config_files(["--config", str(one), "--run", "x", f"--config={two}", "--config", "nowhere.yaml", "--config"]) == [one, two]  # fmt: skip
 
 
