@@ -16,7 +16,8 @@ from .style import CATEGORICAL, INK, PERCENT, QUIET, SEQUENTIAL, Sketch, positio
 
 SITE_NAMES = {
     "q": "query", "k": "key", "v": "value", "qkv": "query, key, value", "attn_out": "attention output",
-    "ffn_in": "feed-forward in", "ffn_out": "feed-forward out",
+    "ffn_gate": "feed-forward gate", "ffn_in": "feed-forward in", "ffn_out": "feed-forward out",
+    "ffn_act": "feed-forward activation", "ffn_gated": "feed-forward gate × in",
 }  # fmt: skip
 MOST_CONCEPTS = 60
 """With more concepts than this, the half of them with the lowest and the half with the highest overlap are shown."""

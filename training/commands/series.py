@@ -48,7 +48,7 @@ def series(
         raise_if(problems)
         strange = names_not_understood(asked, found, hub) if steps is None else []
     except CheckpointMissing as error:
-        raise_if([f"source: {error}"])
+        raise_if([f"source: no such folder here, and on the hub: {error}"])
         raise AssertionError from error
     if as_json:
         return "\n".join(json.dumps({**asdict(checkpoint), "bytes": size_of(checkpoint)}) for checkpoint in found)

@@ -94,7 +94,7 @@ def analyze(
     try:
         series, problems, absent = find_series(sources, missing == "skip", hub)
     except CheckpointMissing as error:
-        series, problems, absent = [], [f"source: {error}"], []
+        series, problems, absent = [], [f"source: no such folder here, and on the hub: {error}"], []
     if not callbacks:
         problems.append(
             "callbacks is empty: list at least one, for example babelscope.training.callbacks.LanguageProbe; a source that "

@@ -59,7 +59,11 @@ def _of_source(source: CheckpointSource, listing: Listing | None) -> Found:
     try:
         checkpoints, problems = repository_series(source, listing)
     except OfflineModeIsEnabled:
-        return [], [f"{source.path}: HF_HUB_OFFLINE is set, so that its names can't be read: list the steps"], []
+        problem = (
+            f"source={source.path}: no such folder here, and HF_HUB_OFFLINE is set, so that a repository's names can't be "
+            "read: correct the path, or list the steps"
+        )
+        return [], [problem], []
     return checkpoints, problems, []
 
 
