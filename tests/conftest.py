@@ -61,8 +61,17 @@ def same_chances():
     _begin_anew()
 
 
+@pytest.fixture(autouse=True)
+def no_run_goes_on():
+    """W&B knows one run a process: one that a test has begun would take the values of the next."""
+    yield
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
+
+
 def pytest_fixture_setup(fixturedef):
-    """And for each fixture that tests share."""
+    """Random numbers begin anew for each fixture that tests share, too."""
     if fixturedef.scope != "function":
         _begin_anew()
 
