@@ -18,6 +18,7 @@ from torch import nn
 
 from ..model.sites import most_positions
 from .findings import Findings
+from .progress import telling
 from .settings import Settings
 from .token_losses import NOT_SCORED, TokenLosses
 
@@ -74,8 +75,8 @@ class LanguageLoss:
         """Score every language; nats per token and bits per byte."""
         rows, losses, bits = [], [], []
         measured, empty = [], []
-        for language, documents in self.texts.items():
-            ids_N, labels_N, bytes_scored = self._stream(tokenizer, documents)
+        for language in telling(list(self.texts), self.name, "language", str):
+            ids_N, labels_N, bytes_scored = self._stream(tokenizer, self.texts[language])
             if not (labels_N != NOT_SCORED).any():
                 empty.append(language)
                 continue

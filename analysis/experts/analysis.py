@@ -13,6 +13,7 @@ from torch import nn
 from ...model.sites import read_as, reading_of
 from ..concepts.concept_set import ConceptSet
 from ..findings import Findings
+from ..progress import telling
 from ..undisturbed import undisturbed
 from .activations import Units
 from .halves import CHOOSING, LanguageSentences, sentences_of
@@ -77,7 +78,8 @@ class ExpertAnalysis:
         shape = len(self.languages), len(self.concepts), units.n
         with undisturbed(model), Scores(shape, division.scores_in_memory) as scores:
             search = Search(model, tokenizer, self.settings, k, division, scores)
-            for number, plan in enumerate(self.plans):
+            languages = telling(list(enumerate(self.plans)), self.name, "language", lambda item: item[1].language)
+            for number, plan in languages:
                 for concept, best in search.experts(number, plan):
                     indices_CLk[concept, number] = best.index
                     ap_CLk[concept, number] = best.ap

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..findings import Findings, Row
 from ..hidden import hidden_states
+from ..progress import telling
 from ..token_batches import TokenisedSentences, tokenise
 from .fit import ProbeFit, fit_probes
 from .settings import ProbeSettings
@@ -88,7 +89,7 @@ class ProbeAnalysis:
         """Sample, fit all layers of a seed together, and report."""
         fits: list[dict[int, ProbeFit]] = []
         warnings = list(self.warnings)
-        for seed in self.seeds:
+        for seed in telling(self.seeds, self.name, "seed"):
             sentences, labels = self._sentences(seed)
             tokens = tokenise(model, tokenizer, sentences, self.settings.max_length, special_tokens=False)
             sample = self._sample(seed, tokens, sentences, labels)

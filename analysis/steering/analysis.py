@@ -10,6 +10,7 @@ from ...model.interventions import Forcing
 from ...model.sites import read_as, reading_of, recorded_family
 from ..experts.activations import Units
 from ..findings import Findings, Row
+from ..progress import telling
 from ..undisturbed import undisturbed
 from .conditions import UNSTEERED, Condition, Experts, Plan
 from .generation import generate, start_tokens, text_nats
@@ -142,7 +143,7 @@ class SteeringAnalysis:
             for seed in range(count)
         ]
         ids: list[list[int]] = []
-        for at in range(0, len(work), batch):
+        for at in telling(range(0, len(work), batch), self.name, "batch of texts"):
             seeds, rows = zip(*work[at : at + batch], strict=True)
             used = sorted(set(rows) - {-1})
             ids += generate(
