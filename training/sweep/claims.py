@@ -5,6 +5,7 @@ on the same machine, where the process can be looked up; elsewhere when the file
 clock (machines' clocks differ).
 """
 
+import errno
 import json
 import logging
 import os
@@ -12,10 +13,12 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems without hard links say so."""
 
 
 class Claims:
@@ -53,13 +56,11 @@ class Claims:
             self._held[name] = path
             return True
         held_by = self._stale(name, path)
-        if held_by is None or not self._clear(path, held_by):
+        if held_by is None or not self._take_over(name, path, held_by):
             return False
         log.warning("Taking over %s: process %s on %s is gone", name, held_by.get("pid"), held_by.get("host"))
-        if self._create(path):
-            self._held[name] = path
-            return True
-        return False
+        self._held[name] = path
+        return True
 
     def release(self, name: str) -> None:
         """Give a claim back."""
@@ -80,18 +81,35 @@ class Claims:
         return (self.folder / f"{name}.claim").exists()
 
     def _create(self, path: Path) -> bool:
-        # Linked into place whole: no reader ever sees an empty claim.
-        temporary = path.with_name(f".{path.name}.{self.token}")
-        temporary.write_text(
-            json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "token": self.token}), encoding="utf-8"
-        )
+        """Claim a place that is empty."""
+        temporary = self._written(path)
         try:
-            os.link(temporary, path)
+            os.link(temporary, path)  # into place whole: no reader ever sees an empty claim
             return True
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._create_without_links(path)
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+
+    def _create_without_links(self, path: Path) -> bool:
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(self._words())
+            return True
+        except FileExistsError:
+            return False
+
+    def _written(self, path: Path) -> Path:
+        temporary = path.with_name(f".{path.name}.{self.token}")
+        temporary.write_text(self._words(), encoding="utf-8")
+        return temporary
+
+    def _words(self) -> str:
+        return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "token": self.token})
 
     def _stale(self, name: str, path: Path) -> dict | None:
         """What a dead process's claim says; None where its holder may live."""
@@ -110,21 +128,26 @@ class Claims:
             return None
         return claim if time.monotonic() - since > self.stale_after else None
 
-    def _clear(self, path: Path, stale: dict) -> bool:
-        """Remove a stale claim, unless another process took it over in the meantime."""
-        aside = path.with_name(f".{path.name}.{self.token}.stale")
-        try:
-            os.rename(path, aside)
-        except FileNotFoundError:
-            return True
-        try:
-            if (_read(aside) or {}).get("token") == stale.get("token"):
-                return True
-            with suppress(FileExistsError):
-                os.link(aside, path)  # a living claim: put back
+    def _take_over(self, name: str, path: Path, stale: dict) -> bool:
+        """Put our claim in the place of a dead one. Of many who try one does, behind a guard.
+
+        A living claim is never moved, not for a moment: whoever found its place empty would take it.
+        """
+        guard = path.with_name(f".{path.name}.guard")
+        if not self._create(guard):
+            if self._stale(f"{name}/guard", guard) is not None:  # its holder died at this very place
+                guard.unlink(missing_ok=True)
             return False
+        try:
+            there = _read(path)
+            if there is None:
+                return self._create(path)
+            if there.get("token") != stale.get("token"):
+                return False
+            os.replace(self._written(path), path)
+            return True
         finally:
-            aside.unlink(missing_ok=True)
+            guard.unlink(missing_ok=True)
 
     def _live(self) -> None:
         while not self._stop.wait(self.beat):
@@ -140,6 +163,8 @@ def _read(path: Path) -> dict | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError:
+        return {}  # half written, or emptied by a full disk: nobody's, once it has stood still for long
 
 
 def _alive(pid: int) -> bool:

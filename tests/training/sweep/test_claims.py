@@ -1,5 +1,6 @@
 """Claims of several processes on one folder: exclusive, given back, and taken over from the dead alone."""
 
+import errno
 import json
 import os
 import socket
@@ -46,21 +47,64 @@ def test_of_many_one_gets_it(tmp_path):
         claims.__exit__()
 
 
-def test_of_many_one_takes_over(tmp_path):
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_of_many_one_takes_over(tmp_path, monkeypatch, links):
+    """Thirty times: a living claim that is moved aside for a moment lets in a second one now and then."""
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    for turn in range(30):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        dead(folder)
+        won = []
+        everyone = [Claims(folder) for _ in range(8)]
+        for claims in everyone:
+            claims.__enter__()
+        threads = [threading.Thread(target=lambda c=c, w=won: w.append(c) if c.take("a") else None) for c in everyone]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        for claims in everyone:
+            claims.__exit__()
+        assert not list(folder.iterdir())
+
+
+def no_links(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_living_claim_is_in_its_place_at_every_moment(tmp_path):
+    """Who believes it dead by an older look finds it alive, and nobody finds its place empty meanwhile."""
     dead(tmp_path)
-    won = []
-    everyone = [Claims(tmp_path) for _ in range(8)]
-    for claims in everyone:
-        claims.__enter__()
-    threads = [threading.Thread(target=lambda c=c: won.append(c) if c.take("a") else None) for c in everyone]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
-    for claims in everyone:
-        claims.__exit__()
-    assert not list(tmp_path.iterdir())
+    path = tmp_path / "a.claim"
+    old = json.loads(path.read_text())
+    with Claims(tmp_path) as living, Claims(tmp_path) as late:
+        assert living.take("a")
+        seen = []
+        watch = threading.Thread(target=lambda: [seen.append(path.exists()) for _ in range(3000)])
+        watch.start()
+        for _ in range(300):
+            assert not late._take_over("a", path, old)
+        watch.join()
+        assert all(seen)
+
+
+def test_a_guard_whose_holder_died_stands_in_nobodys_way_for_long(tmp_path):
+    dead(tmp_path)
+    (tmp_path / "a.claim").rename(tmp_path / ".a.claim.guard")
+    dead(tmp_path)
+    with Claims(tmp_path) as claims:
+        assert not claims.take("a")
+        assert claims.take("a")
+
+
+def test_an_empty_claim_is_nobodys_once_it_has_stood_still(tmp_path):
+    (tmp_path / "a.claim").touch()
+    with Claims(tmp_path, stale_after=0.0) as claims:
+        assert not claims.take("a")  # perhaps somebody writes it just now
+        assert claims.take("a")
 
 
 def dead(folder, host=None):
