@@ -48,6 +48,8 @@ class LanguageLoss:
     """The analysis `validation`: rows `loss` and `bits_per_byte`, per language and (language null) their mean."""
 
     name = "validation"
+    told_as = name
+    """What signs of life call it: health scores text by it, too."""
 
     def __init__(self, texts: Mapping[str, Sequence[str]], **settings: Any) -> None:
         """Prepare held-out documents.
@@ -75,7 +77,7 @@ class LanguageLoss:
         """Score every language; nats per token and bits per byte."""
         rows, losses, bits = [], [], []
         measured, empty = [], []
-        for language in telling(list(self.texts), self.name, "language", str):
+        for language in telling(list(self.texts), self.told_as, "language", str):
             ids_N, labels_N, bytes_scored = self._stream(tokenizer, self.texts[language])
             if not (labels_N != NOT_SCORED).any():
                 empty.append(language)

@@ -83,6 +83,8 @@ class HealthAnalysis:
         options = HealthSettings(**settings)
         scoring = options.pick("context", "max_tokens", "batch_tokens")
         self.loss = LanguageLoss(texts, **scoring) if texts else None
+        if self.loss is not None:
+            self.loss.told_as = self.name
 
     def __call__(self, model: nn.Module, tokenizer: Any, step: int) -> Findings:
         """Examine one checkpoint."""

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from babelscope.analysis import progress
+from babelscope.analysis.health.analysis import HealthAnalysis
 from babelscope.analysis.language_loss import LanguageLoss
 
 from ..model.families import tiny_model
@@ -44,3 +45,7 @@ def test_an_analysis_tells_of_its_languages(monkeypatch, caplog):
         "validation: language 2 of 3 (yy)",
         "validation: language 3 of 3 (zz)",
     ]
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        HealthAnalysis(texts, context=8)(tiny_model("bloom"), word_tokenizer(), 0)
+    assert caplog.messages[0].startswith("health: language 2 of 3 (yy)")
