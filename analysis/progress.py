@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from .numbers import duration
+
 log = logging.getLogger(__name__)
 
 EVERY = 30.0
@@ -36,10 +38,3 @@ def telling(
             name = "" if called is None else f" ({called(item)})"
             log.info("%s: %s %d of %d%s, about %s left", analysis, what, done + 1, len(items), name, duration(left))
         yield item
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

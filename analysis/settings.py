@@ -52,6 +52,12 @@ class Settings:
         """Some of the settings by name, for example what findings record."""
         return {name: getattr(self, name) for name in names}
 
+    def _positive(self, of: str, *names: str) -> Iterator[str]:
+        """A problem for every one of these fields that is no positive number; `of` says of what, or nothing."""
+        for name in names:
+            if not getattr(self, name) > 0:
+                yield f"{name}={getattr(self, name)}: give a positive number{of}"
+
     def _at_least(self, least: int, *names: str) -> Iterator[str]:
         """A problem for every one of these fields that is below a number; None is no number."""
         for name in names:

@@ -30,5 +30,4 @@ class AlignmentSettings(Settings):
         yield from self._at_least(4, "max_sentences")
         yield from self._at_least(0, "permutations")
         yield from self._at_least(1, "max_length", "batch_tokens")
-        if not self.memory_gb > 0:
-            yield f"memory_gb={self.memory_gb}: give a positive number of gigabytes"
+        yield from self._positive(" of gigabytes", "memory_gb")

@@ -29,8 +29,7 @@ class ResponseSettings(Settings):
         if self.pooling not in POOLINGS:
             yield f"pooling={self.pooling!r}: choose one of {', '.join(POOLINGS)}"
         yield from self._at_least(1, "max_length", "batch_tokens")
-        if not self.memory_gb > 0:
-            yield f"memory_gb={self.memory_gb}: give a positive number of gigabytes"
+        yield from self._positive(" of gigabytes", "memory_gb")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..numbers import short
 from .data import Runs, steps_of
 from .sound import mark_unsound
-from .style import Sketch, position, short
+from .style import Sketch, position
 
 MOST_TICKS = 8
 EARLY, CROWDED = 0.05, 0.1

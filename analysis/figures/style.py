@@ -13,6 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ..numbers import short
 from .data import Series
 
 INK, QUIET, FAINT = "#27313a", "#7b8791", "#dfe4e8"
@@ -62,14 +63,6 @@ def language_styles(languages: Sequence[str]) -> dict[str, dict[str, Any]]:
         }
         for index, language in enumerate(languages)
     }
-
-
-def short(value: float) -> str:
-    """1500 -> 1.5k, 2000000 -> 2M, 3e9 -> 3B."""
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"
 
 
 def where(step: int, tokens: int | None) -> str:

@@ -23,5 +23,4 @@ class HealthSettings(Settings):
         """Numbers that leave nothing to score, or no jump."""
         yield from self._at_least(2, "context")
         yield from self._at_least(1, "max_tokens", "batch_tokens")
-        if not self.jump > 0:
-            yield f"jump={self.jump}: give a positive number of nats"
+        yield from self._positive(" of nats", "jump")

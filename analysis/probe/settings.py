@@ -48,5 +48,4 @@ class ProbeSettings(Settings):
         if not 0 < self.test_share < 1:
             yield f"test_share={self.test_share}: give a share between 0 and 1"
         yield from self._at_least(1, "sentences_per_language", "tokens_per_sentence", "max_length", "batch_tokens")
-        if not self.memory_gb > 0:
-            yield f"memory_gb={self.memory_gb}: give a positive number of gigabytes"
+        yield from self._positive(" of gigabytes", "memory_gb")

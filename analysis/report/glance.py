@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from ..figures.data import Series, keyed, overall, select, steps_of
 from ..figures.sound import sound_only
-from ..figures.style import position, short
+from ..figures.style import position
+from ..numbers import short
 
 LEAST_SPAN = 0.05
 """A line at a glance spans at least this much: changes below it look as small as they are."""

@@ -47,8 +47,7 @@ class SteeringSettings(Settings):
             if value not in choices:
                 yield f"{field}={value!r}: choose one of {', '.join(choices)}"
         yield from self._at_least(1, "seeds", "k", "length", "random_draws", "batch_size")
-        if not self.temperature > 0:
-            yield f"temperature={self.temperature}: give a positive number"
+        yield from self._positive("", "temperature")
         if not 0 < self.top_p <= 1:
             yield f"top_p={self.top_p}: give a share above 0, at most 1"
         if self.mode == "multiply" and self.strength == 1:

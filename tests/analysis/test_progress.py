@@ -7,6 +7,7 @@ import pytest
 from babelscope.analysis import progress
 from babelscope.analysis.health.analysis import HealthAnalysis
 from babelscope.analysis.language_loss import LanguageLoss
+from babelscope.analysis.numbers import duration
 
 from ..model.families import tiny_model
 from ..tokenizers_for_tests import sentences, word_tokenizer
@@ -33,7 +34,7 @@ def test_what_is_done_soon_is_not_talked_about(caplog):
 
 @pytest.mark.parametrize(("seconds", "said"), [(4.2, "4 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_times_are_said_as_people_do(seconds, said):
-    assert progress.duration(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_an_analysis_tells_of_its_languages(monkeypatch, caplog):

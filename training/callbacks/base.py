@@ -68,7 +68,8 @@ class StepCallback(pl.Callback):
 class AnalysisCallback(StepCallback):
     """Runs an `Analysis` at the scheduled optimizer steps, in any Trainer whose module holds a causal LM.
 
-    Subclasses take plain arguments and implement `build`; those of the instrument itself are its `Settings`. Findings go to `results`, by default
+    Subclasses take plain arguments and implement `build`; those of the instrument itself are its `Settings`. Findings
+    go to `results`, by default
     `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A sweep over checkpoints drives the
     same object through `run`.
     """

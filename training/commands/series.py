@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ...analysis.numbers import short
 from ..errors import raise_if
 from ..sweep.hub import CheckpointMissing, Hub
 from ..sweep.series import Checkpoint, CheckpointSource, find_series, names_not_understood
@@ -69,7 +70,12 @@ def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
         size = size_of(checkpoint)
         where = str(checkpoint)
         rows.append(
-            (f"{checkpoint.step:,}", short(checkpoint.tokens), "-" if size is None else f"{size / 1e9:.2f} GB", where)
+            (
+                f"{checkpoint.step:,}",
+                "-" if checkpoint.tokens is None else short(checkpoint.tokens),
+                "-" if size is None else f"{size / 1e9:.2f} GB",
+                where,
+            )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
@@ -79,7 +85,7 @@ def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
     if counted:
         first = min(counted, key=lambda checkpoint: checkpoint.tokens or 0)
         lines.append(
-            f"\n{len(found)} checkpoints. What begins before {short(first.tokens)} tokens cannot be seen here."
+            f"\n{len(found)} checkpoints. What begins before {short(first.tokens or 0)} tokens cannot be seen here."
         )
     else:
         lines.append(
@@ -89,16 +95,6 @@ def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
         more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
         lines.append(f"Not understood: {', '.join(strange[:_SHOWN])}{more}")
     return "\n".join(lines)
-
-
-def short(tokens: int | None) -> str:
-    """A number of tokens as people say it."""
-    if tokens is None:
-        return "-"
-    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit}"
-    return str(tokens)
 
 
 def run(arguments: list[str]) -> int:

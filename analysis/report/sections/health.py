@@ -5,8 +5,8 @@ from html import escape
 
 from ... import figures
 from ...figures.data import Runs, has, languages_of, only, steps_of, tokens_of
-from ...figures.style import short
 from ...health.verdicts import VERDICT
+from ...numbers import short
 from ..drawing import panels, per_run, section
 from ..panels import Panel, Section
 from ..run import Run

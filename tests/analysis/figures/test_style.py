@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from babelscope.analysis.figures.axis import MOST_TICKS, geometric, linear_ticks, log_ticks
-from babelscope.analysis.figures.style import CATEGORICAL, DARK, language_styles, position, short
+from babelscope.analysis.figures.style import CATEGORICAL, DARK, language_styles, position
 from babelscope.analysis.findings import Findings
+from babelscope.analysis.numbers import short
 
 from tests.synthetic_run import SIXTEEN
 
