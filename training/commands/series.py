@@ -8,7 +8,7 @@ from pathlib import Path
 from ...analysis.numbers import short
 from ..errors import raise_if
 from ..sweep.hub import CheckpointMissing, Hub
-from ..sweep.series import Checkpoint, CheckpointSource, find_series, names_not_understood
+from ..sweep.series import Checkpoint, CheckpointSource, Phase, Point, find_series, names_not_understood
 from .parsing import parsed
 
 _SHOWN = 8
@@ -21,6 +21,8 @@ def series(
     subfolder: str | None = None,
     tokens_per_step: int | None = None,
     tokens_at: dict[int, int] | None = None,
+    phases: list[Phase] | None = None,
+    checkpoints: dict[str, Point] | None = None,
     as_json: bool = False,
 ) -> str:
     """List the checkpoints of a run, a folder or a repository: step, tokens, size, and where it is.
@@ -34,6 +36,8 @@ def series(
         subfolder: how the folder of a step inside the source is named, a pattern as well.
         tokens_per_step: training tokens per step, where names do not say.
         tokens_at: training tokens until a step, for steps that tokens_per_step does not fit.
+        phases: the patterns of phases whose steps restart, in their order: [{revision: …}, {revision: …, after: previous}].
+        checkpoints: revision or folder -> step and tokens, where no pattern fits.
         as_json: one JSON object a checkpoint.
 
     Returns:
@@ -42,7 +46,7 @@ def series(
     Raises:
         ConfigError: there is no such series, with the names that are there.
     """
-    asked = CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)
+    asked = CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at, phases, checkpoints)
     hub = Hub(None, attempts=3)
     try:
         found, problems, _ = find_series([asked], listing=hub)

@@ -21,7 +21,7 @@ from .claims import Claims
 from .hub import CheckpointMissing, Hub
 from .loading import placed, placement_problems
 from .order import Sweep
-from .series import CheckpointSource, find_series
+from .series import CheckpointSource, Phase, Point, find_series
 from .settings import changes, remember
 from .work import CheckpointWork
 
@@ -37,6 +37,8 @@ def analyze(
     subfolder: str | None = None,
     tokens_per_step: int | None = None,
     tokens_at: dict[int, int] | None = None,
+    phases: list[Phase] | None = None,
+    checkpoints: dict[str, Point] | None = None,
     tokenizer: str | None = None,
     store: str | None = None,
     dtype: str = "float32",
@@ -56,7 +58,7 @@ def analyze(
 
     Args:
         source: a Babelscope run, a folder of checkpoints, one checkpoint's folder, or a repository's name; or a list
-            of sources (path, steps, revision, subfolder, tokens_per_step, tokens_at each).
+            of sources (path, steps, revision, subfolder, tokens_per_step, tokens_at, phases, checkpoints each).
         run: folder that results are written to; for a Babelscope run as the source it may be the run itself.
         callbacks: analysis callbacks, as under trainer.callbacks for pretraining; every checkpoint is analysed,
             whatever their schedules say. By default those that the run was trained with, where the source is a run.
@@ -66,6 +68,9 @@ def analyze(
         subfolder: where the checkpoints are folders of a path or repository, how the folder of a step is named.
         tokens_per_step: training tokens per step, where the checkpoints do not say.
         tokens_at: training tokens until a step, for steps that tokens_per_step does not fit (a batch that grew).
+        phases: the patterns of phases whose steps restart, in their order (revision or subfolder, with after: previous
+            or an offset in steps); instead of revision and subfolder.
+        checkpoints: revision or folder -> step and, where they are known, tokens, where no pattern fits.
         tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
         store: token store for callbacks that read held-out text or concepts from it; by default the run's own.
         dtype: float32, or bfloat16 to halve the memory.
@@ -88,7 +93,8 @@ def analyze(
         ConfigError: with everything that is wrong, before any model is loaded.
         SweepStoppedError: a checkpoint turned out to be missing, and missing is stop.
     """
-    sources = [CheckpointSource(source, steps, revision, subfolder, tokens_per_step, tokens_at)] if isinstance(source, str) else source  # fmt: skip
+    where = (steps, revision, subfolder, tokens_per_step, tokens_at, phases, checkpoints)
+    sources = [CheckpointSource(source, *where)] if isinstance(source, str) else source
     folder = RunFolder(Path(run))
     hub = Hub(folder.path / "downloads")
     try:
@@ -102,11 +108,10 @@ def analyze(
         )
     callbacks = callbacks or []
     problems += _problems(dtype, device, missing, keep, shard)
-    if not isinstance(source, str) and any(
-        v is not None for v in (steps, revision, subfolder, tokens_per_step, tokens_at)
-    ):
+    if not isinstance(source, str) and any(value is not None for value in where):
         problems.append(
-            "steps, revision, subfolder, tokens_per_step and tokens_at belong into the entries of the list of sources"
+            "steps, revision, subfolder, tokens_per_step, tokens_at, phases and checkpoints belong into the entries of the "
+            "list of sources"
         )
     try:
         store = _store_of(sources, store)

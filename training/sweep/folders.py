@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..runs import CHECKPOINT_FILE, checkpoint_info
-from .checkpoint import Checkpoint, CheckpointSource, tokens_of
+from .checkpoint import Checkpoint, CheckpointSource, Found, chosen, tokens_of
 from .patterns import Named, Pattern, step_of
 
 log = logging.getLogger(__name__)
@@ -18,9 +18,6 @@ TRAINER_STATE = "trainer_state.json"
 _STEP_AT_END = re.compile(r"(?:.*\D)?(\d+)")
 _CALLED_A_STEP = re.compile(r"(?:.*(?:step|checkpoint|ckpt|iter)s?[-_]?)?(\d+)", re.IGNORECASE)
 """A folder that says by itself what its number is: gpt2 is no step 2."""
-
-Found = tuple[list[Checkpoint], list[str], list[str]]
-"""Checkpoints, what is wrong with the request, and what is missing."""
 
 
 def local_series(source: CheckpointSource) -> Found:
@@ -44,8 +41,8 @@ def local_series(source: CheckpointSource) -> Found:
     if source.steps and len(found) == 1 and len(source.steps) == 1 and (path / "config.json").exists():
         (only,) = found.values()  # a folder that does not know its step is told it
         return [_checkpoint(Path(only.path), source, source.steps[0])], problems, []
-    chosen, missing = _chosen(found, source)
-    return chosen, problems, missing
+    checkpoints, _, missing = chosen(found, source)
+    return checkpoints, problems, missing
 
 
 def local_pattern(source: CheckpointSource) -> Found:
@@ -71,8 +68,8 @@ def local_pattern(source: CheckpointSource) -> Found:
         there[step] = Checkpoint(step, str(folder), tokens=tokens)
     if not there:
         return [], [f"source={source.path} matches no folder with config.json"], []
-    chosen, missing = _chosen(there, source)
-    return chosen, problems, missing
+    checkpoints, _, missing = chosen(there, source)
+    return checkpoints, problems, missing
 
 
 def _walk(folder: Path, patterns: list[Pattern], named: Named) -> Iterator[tuple[Path, Named]]:
@@ -88,15 +85,6 @@ def _walk(folder: Path, patterns: list[Pattern], named: Named) -> Iterator[tuple
         found = patterns[0].match(child.name)
         if found is not None:
             yield from _walk(child, patterns[1:], named.joined(found))
-
-
-def _chosen(there: dict[int, Checkpoint], source: CheckpointSource) -> tuple[list[Checkpoint], list[str]]:
-    """Those of the steps that were asked for, and a line for those that are not there."""
-    if source.steps is None:
-        return [there[step] for step in sorted(there)], []
-    absent = [step for step in source.steps if step not in there]
-    missing = [f"steps={absent} are not in {source.path}: it has {sorted(there)}"] if absent else []
-    return [there[step] for step in sorted(set(source.steps) & set(there))], missing
 
 
 def _folders(path: Path, source: CheckpointSource) -> Iterator[Checkpoint]:

@@ -27,7 +27,8 @@ from huggingface_hub.errors import (
 )
 
 from ..errors import ConfigError
-from .checkpoint import Checkpoint
+from .checkpoint import MOST_LISTED, Checkpoint
+from .patterns import nearest
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +67,18 @@ class Hub:
     def __init__(self, folder: Path | None, attempts: int = 6, wait: float = 1.0) -> None:
         self.folder, self.attempts, self.wait = folder, attempts, wait
         self._revisions: dict[str, list[str]] = {}
+        self._folders: dict[tuple[str, str], list[str]] = {}
         self._closing = threading.Event()
 
     def missing(self, series: Iterable[Checkpoint]) -> dict[Checkpoint, str]:
         """Checkpoints whose revision or folder their repository lacks, each with what it has instead.
 
-        One request a repository. Offline nothing is known to be missing.
+        One request a repository, and one for folders where all are in one revision. Offline nothing is known to be
+        missing.
         """
         found = {}
+        series = list(series)
+        of_folders = {(checkpoint.path, checkpoint.revision) for checkpoint in series if checkpoint.subfolder}
         for checkpoint in series:
             try:
                 there = self.revisions(checkpoint.path)
@@ -83,7 +88,14 @@ class Hub:
                 found[checkpoint] = str(error)
                 continue
             if checkpoint.revision not in there and not _is_commit(checkpoint.revision or ""):
-                found[checkpoint] = f"{checkpoint}: no such revision; {checkpoint.path} has {_listed(there)}"
+                found[checkpoint] = (
+                    f"{checkpoint}: no such revision; {_nearest(checkpoint, checkpoint.revision, there)}"
+                )
+            elif checkpoint.subfolder and len(of_folders) == 1:
+                folders = self.folders(checkpoint.path, checkpoint.revision or "main")
+                if checkpoint.subfolder not in folders:
+                    has = _nearest(checkpoint, checkpoint.subfolder, folders)
+                    found[checkpoint] = f"{checkpoint}: no such folder with a config.json; {has}"
         return found
 
     def revisions(self, repo: str) -> list[str]:
@@ -103,9 +115,12 @@ class Hub:
         Raises:
             CheckpointMissing: there is no such repository or revision, or it can't be reached.
         """
-        info = self._again(f"the files of {repo}", lambda: HfApi().model_info(repo, revision=revision), repo)
-        names = [entry.rfilename for entry in info.siblings or ()]
-        return sorted({name.rsplit("/", 1)[0] for name in names if name.endswith("/config.json")}, key=_by_number)
+        if (repo, revision) not in self._folders:
+            info = self._again(f"the files of {repo}", lambda: HfApi().model_info(repo, revision=revision), repo)
+            names = [entry.rfilename for entry in info.siblings or ()]
+            found = {name.rsplit("/", 1)[0] for name in names if name.endswith("/config.json")}
+            self._folders[repo, revision] = sorted(found, key=_by_number)
+        return self._folders[repo, revision]
 
     def fetch(self, checkpoint: Checkpoint) -> Path:
         """A folder that holds the whole checkpoint: the user's own, or one below ours.
@@ -250,6 +265,13 @@ def _is_commit(revision: str) -> bool:
 def _by_number(name: str) -> tuple[Any, ...]:
     digits = "".join(letter for letter in name if letter.isdigit())
     return (not digits, int(digits) if digits else 0, name)
+
+
+def _nearest(checkpoint: Checkpoint, wanted: str | None, names: Sequence[str]) -> str:
+    """What a repository has instead: all of it where that is little."""
+    if len(names) <= MOST_LISTED:
+        return f"{checkpoint.path} has {_listed(names)}"
+    return f"the nearest of the {len(names)} in {checkpoint.path} are {', '.join(nearest(wanted or 'main', names))}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -67,8 +67,7 @@ class Pattern:
 
     def nearest(self, names: Iterable[str], count: int = 4) -> list[str]:
         """Names that look most like the pattern."""
-        there = list(names)
-        return difflib.get_close_matches(self.template, there, count, 0.0) if there else []
+        return nearest(_FIELD.sub("0", self.template), names, count)
 
 
 def step_of(named: Named, tokens_per_step: int | None) -> int:
@@ -84,6 +83,19 @@ def step_of(named: Named, tokens_per_step: int | None) -> int:
     if named.index is not None:
         return named.index
     raise ValueError(f"the pattern has neither step, tokens nor index: use {FIELDS}")
+
+
+def nearest(name: str, names: Iterable[str], count: int = 4) -> list[str]:
+    """Names that look most like one that is not among them: by their letters, then by their numbers."""
+    numbers = [float(number) for number in re.findall(_NUMBER, name)]
+    matcher = difflib.SequenceMatcher(None, b="".join(re.split(_NUMBER, name)), autojunk=False)
+
+    def distance(other: str) -> tuple[float, list[float], str]:
+        matcher.set_seq1("".join(re.split(_NUMBER, other)))
+        apart = [abs(float(one) - two) for one, two in zip(re.findall(_NUMBER, other), numbers, strict=False)]
+        return -round(matcher.ratio(), 1), apart, other
+
+    return sorted(names, key=distance)[:count]
 
 
 def _number(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from .checkpoint import Checkpoint, CheckpointSource, tokens_of
+from .checkpoint import Checkpoint, CheckpointSource, Found, chosen, tokens_of
 from .patterns import FIELDS, Pattern, step_of
 
 DEFAULT_REVISION = "global_step{step}"
@@ -23,40 +23,43 @@ def is_repository(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
-def repository_series(source: CheckpointSource, listing: Listing | None) -> tuple[list[Checkpoint], list[str]]:
+def repository_series(source: CheckpointSource, listing: Listing | None) -> Found:
     """The checkpoints of a repository, or of one repository a step, and what is wrong with the request."""
     try:
         path, subfolder = Pattern(source.path), Pattern(source.subfolder or "")
         revision = Pattern(source.revision or ("main" if path or subfolder else DEFAULT_REVISION))
     except ValueError as error:
-        return [], [f"source: {error}"]
+        return [], [f"source: {error}"], []
     problems = []
     if not is_repository(source.path):
         problems.append(f"source={source.path} is neither a folder that exists nor a repository's name (owner/name)")
     if not (path or subfolder or revision) and len(source.steps or ()) > 1:
         problems.append(f"revision={revision.template!r}: it must contain {{step}}, as in {DEFAULT_REVISION}")
     if problems:
-        return [], problems
+        return [], problems, []
     if source.steps:
         names = [[part.fill(step) for part in (path, revision, subfolder)] for step in sorted(set(source.steps))]
         if all(name is not None for row in names for name in row):
             filled = zip(sorted(set(source.steps)), names, strict=True)
-            return [
-                Checkpoint(step, str(at), rev, sub or None, tokens_of(step, source)) for step, (at, rev, sub) in filled
-            ], []
+            return (
+                [
+                    Checkpoint(step, str(at), rev, sub or None, tokens_of(step, source))
+                    for step, (at, rev, sub) in filled
+                ],
+                [],
+                [],
+            )
     if path:
-        return [], [f"source={source.path}: list the steps, as the repositories of an owner are not searched"]
+        return [], [f"source={source.path}: list the steps, as the repositories of an owner are not searched"], []
     if listing is None or not (revision or subfolder):
-        return [], [f"steps is not set: list the steps of {source.path} to analyse"]
+        return [], [f"steps is not set: list the steps of {source.path} to analyse"], []
     return _matched(source, revision, subfolder, listing)
 
 
-def _matched(
-    source: CheckpointSource, revision: Pattern, subfolder: Pattern, listing: Listing
-) -> tuple[list[Checkpoint], list[str]]:
+def _matched(source: CheckpointSource, revision: Pattern, subfolder: Pattern, listing: Listing) -> Found:
     """The checkpoints whose names a repository has."""
     if revision and subfolder:
-        return [], [f"revision={revision.template} and subfolder={subfolder.template}: only one can be a pattern"]
+        return [], [f"revision={revision.template} and subfolder={subfolder.template}: only one can be a pattern"], []
     field, pattern = ("revision", revision) if revision else ("subfolder", subfolder)
     names = listing.revisions(source.path) if revision else listing.folders(source.path, revision.template)
     found: dict[int, Checkpoint] = {}
@@ -68,7 +71,7 @@ def _matched(
         try:
             step = step_of(said, source.tokens_per_step)
         except ValueError as error:
-            return [], [f"{field}={pattern.template}: {error}"]
+            return [], [f"{field}={pattern.template}: {error}"], []
         rev, sub = (name, source.subfolder) if revision else (revision.template, name)
         made = Checkpoint(
             step, source.path, rev, sub, said.tokens if said.tokens is not None else tokens_of(step, source)
@@ -80,12 +83,13 @@ def _matched(
         found[step] = made
     if not found:
         near = ", ".join(pattern.nearest(names)) or "nothing"
-        return [], [
-            f"{field}={pattern.template} matches none of {len(names)} names in {source.path}; nearest: {near}. A pattern "
-            f"has {FIELDS}"
-        ]
-    wanted = sorted(found) if source.steps is None else source.steps
-    absent = [step for step in wanted if step not in found]
-    if absent:
-        problems.append(f"steps={absent} are not in {source.path}: it has {sorted(found)}")
-    return [found[step] for step in sorted({*wanted} & {*found})], problems
+        return (
+            [],
+            [
+                f"{field}={pattern.template} matches none of {len(names)} names in {source.path}; nearest: {near}. A pattern "
+                f"has {FIELDS}"
+            ],
+            [],
+        )
+    checkpoints, _, missing = chosen(found, source)
+    return checkpoints, problems, missing

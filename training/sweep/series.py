@@ -5,12 +5,13 @@ from pathlib import Path
 
 from huggingface_hub.errors import OfflineModeIsEnabled
 
-from .checkpoint import Checkpoint, CheckpointSource
-from .folders import Found, local_pattern, local_series
-from .patterns import Pattern
+from .checkpoint import Checkpoint, CheckpointSource, Found, Phase, Point
+from .folders import local_pattern, local_series
+from .named import named_series
+from .phases import series_in_phases
 from .repositories import Listing, is_repository, repository_series
 
-__all__ = ["Checkpoint", "CheckpointSource", "find_series"]
+__all__ = ["Checkpoint", "CheckpointSource", "Phase", "Point", "find_series"]
 
 
 def find_series(
@@ -49,29 +50,61 @@ def find_series(
 
 
 def _of_source(source: CheckpointSource, listing: Listing | None) -> Found:
-    if Path(source.path).exists():
-        return local_series(source)
-    # A pattern of folders, or of repositories: what exists decides.
-    if "{" in source.path or "*" in source.path:
-        local = local_pattern(source)
-        if local[0] or not is_repository(source.path):
-            return local
+    given = [name for name in ("phases", "checkpoints", "revision", "subfolder") if getattr(source, name) is not None]
+    if given == ["checkpoints", "revision"] and not _is_pattern(source.revision):
+        given.remove("revision")  # the one in which the folders are
+    if ("phases" in given or "checkpoints" in given) and len(given) > 1:
+        return (
+            [],
+            [f"source={source.path} has {' and '.join(given)}: keep one of them, as each names the checkpoints"],
+            [],
+        )
+    if Path(source.path).exists() and any(phase.revision for phase in source.phases or ()):
+        return (
+            [],
+            [f"phases of source={source.path} name revisions, and it is a folder here: give them as subfolder"],
+            [],
+        )
     try:
-        checkpoints, problems = repository_series(source, listing)
+        if source.phases is not None:
+            return series_in_phases(source, lambda phase: _plain(phase, listing))
+        if source.checkpoints is not None:
+            return named_series(source, listing)
+        return _plain(source, listing)
     except OfflineModeIsEnabled:
         problem = (
             f"source={source.path}: no such folder here, and HF_HUB_OFFLINE is set, so that a repository's names can't be "
             "read: correct the path, or list the steps"
         )
         return [], [problem], []
-    return checkpoints, problems, []
+
+
+def _plain(source: CheckpointSource, listing: Listing | None) -> Found:
+    """The series of a source with one pattern, or none."""
+    if Path(source.path).exists():
+        return local_series(source)
+    # A pattern of folders, or of repositories: what exists decides.
+    if _is_pattern(source.path):
+        local = local_pattern(source)
+        if local[0] or not is_repository(source.path):
+            return local
+    return repository_series(source, listing)
+
+
+def _is_pattern(name: str | None) -> bool:
+    return name is not None and ("{" in name or "*" in name)
 
 
 def names_not_understood(source: CheckpointSource, series: Sequence[Checkpoint], listing: Listing) -> list[str]:
     """Names of a repository that the series does not have."""
     if not series or not series[0].remote:
         return []
-    known = {checkpoint.subfolder if Pattern(source.subfolder or "") else checkpoint.revision for checkpoint in series}
+    by_folder = _is_pattern(source.subfolder) or any(phase.subfolder for phase in source.phases or ())
+    by_folder = by_folder or (source.checkpoints is not None and any(point.subfolder for point in series))
+    known = {checkpoint.subfolder if by_folder else checkpoint.revision for checkpoint in series}
     repo, revision = series[0].path, series[0].revision or "main"
-    names = listing.folders(repo, revision) if Pattern(source.subfolder or "") else listing.revisions(repo)
-    return [name for name in names if name not in known]
+    return [
+        name
+        for name in (listing.folders(repo, revision) if by_folder else listing.revisions(repo))
+        if name not in known
+    ]
