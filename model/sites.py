@@ -5,41 +5,20 @@ the embeddings and the norms have none. They are numbered block by block, within
 row's sites compute, within a site by output index.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import nn
 
-from .families import ACTIVATION, FAMILIES, GATED_PRODUCT, Family
+from .derivation import advice, derive_family
+from .families import ACTIVATION, AUTO, EXPERT_SITES, FAMILIES, FUSED_GATE, GATED_PRODUCT, Family, family_problems
+from .routed import expert_path, expert_width, experts_problem
+from .unit_site import UnitSite
 
 _OWN_ROW = "babelscope_family"
 _NOTHING = object()
-
-
-@dataclass(frozen=True)
-class UnitSite:
-    """One module of one block: `units[start:stop]` of the model's numbering are its outputs, or what it reads."""
-
-    layer: int
-    site: str
-    module: nn.Module
-    start: int
-    stop: int
-    reads: bool = False
-
-    def hook(self, call: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Call a function with the units' values (B, T, units) as they are computed; what it returns takes their place."""
-        if not self.reads:
-            return self.module.register_forward_hook(lambda _module, _arguments, output: call(output))
-
-        def before(_module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            changed = call(arguments[0])
-            return None if changed is None else (changed, *arguments[1:])
-
-        return self.module.register_forward_pre_hook(before)
 
 
 def family_of(model: nn.Module) -> Family:
@@ -62,27 +41,24 @@ def family_of(model: nn.Module) -> Family:
     if kind not in FAMILIES:
         raise ValueError(
             f"model_type={kind!r} has no row in babelscope.model.families (known: {', '.join(sorted(FAMILIES))}): "
-            "give one, in Python as FAMILIES["
-            f'{kind!r}] = Family(backbone="model", blocks="model.layers", '
-            'units={"ffn_in": "mlp.up_proj", "ffn_out": "mlp.down_proj"}), or in YAML, for analyze or ExpertNeurons, as '
-            "family: {backbone: model, blocks: model.layers, units: {ffn_in: mlp.up_proj, ffn_out: mlp.down_proj}}"
+            f"{advice(model)}"
         )
     return FAMILIES[kind]
 
 
-def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[str] = ()) -> None:
+def use_family(model: nn.Module, family: Family | str | None = None, sites: Sequence[str] = ()) -> None:
     """Let one model be read by a row of its own, or with other sites than the row's linear layers.
 
     Args:
         model: a causal LM; nothing that is computed or saved changes.
-        family: the row; by default the one its architecture has.
+        family: the row, the name of one, or `auto` to derive it from the model; by default the one its architecture has.
         sites: names of the row's sites, `ffn_act` for the FFN after its activation, `ffn_gated` for that times the other
             half of a gated FFN, or `qkv` for q, k and v too.
 
     Raises:
-        ValueError: a path of the row leads nowhere, or there is no such site.
+        ValueError: a path of the row leads nowhere, there is no such site or row, or none can be derived.
     """
-    row = family or family_of(model)
+    row = _row(model, family)
     row = replace(row, sites=row.chosen(sites))
     before = getattr(model, _OWN_ROW, None)
     setattr(model, _OWN_ROW, row)
@@ -93,8 +69,18 @@ def use_family(model: nn.Module, family: Family | None = None, sites: Sequence[s
         raise
 
 
+def _row(model: nn.Module, family: Family | str | None) -> Family:
+    if family is None:
+        return family_of(model)
+    if isinstance(family, Family):
+        return family
+    for problem in family_problems(family):
+        raise ValueError(problem)
+    return derive_family(model).family if family == AUTO else FAMILIES[family]
+
+
 @contextmanager
-def read_as(model: nn.Module, family: Family | None = None, sites: Sequence[str] = ()) -> Iterator[None]:
+def read_as(model: nn.Module, family: Family | str | None = None, sites: Sequence[str] = ()) -> Iterator[None]:
     """`use_family` for a while; afterwards, also after an error, the model is read as before.
 
     With neither a row nor sites it is read as it is.
@@ -118,7 +104,7 @@ def reading_of(model: nn.Module) -> dict[str, Any]:
     """
     family = family_of(model)
     units = [[name, path] for name, path in family.units.items()]
-    return {"family": {**asdict(family), "sites": [], "units": units}, "sites": list(family.sites or family.units)}
+    return {"family": {**asdict(family), "sites": [], "units": units}, "sites": list(family.unit_sites)}
 
 
 def recorded_family(recorded: Mapping[str, Any]) -> Family:
@@ -128,9 +114,13 @@ def recorded_family(recorded: Mapping[str, Any]) -> Family:
 
 def most_positions(model: nn.Module) -> int | None:
     """How many tokens the model can read at once; None where its positions have no end (ALiBi)."""
-    config = getattr(model, "config", None)
-    # GPT-2's own name comes second: some configurations know only that.
-    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    config: Any = getattr(model, "config", None)
+    # A model of text and images has the sizes of its text model in a part of its configuration.
+    if hasattr(config, "get_text_config"):
+        config = config.get_text_config()
+    # GPT-2's own name comes second: some configurations know only that. MPT has a table of ALiBi of so many tokens.
+    names = ("max_position_embeddings", "n_positions", "max_seq_len")
+    return next((getattr(config, name) for name in names if getattr(config, name, None)), None)
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
@@ -157,22 +147,43 @@ def unit_sites(model: nn.Module, sites: Sequence[str] | None = None) -> list[Uni
         ValueError: the row has no such site, or a path of it leads nowhere.
     """
     family = family_of(model)
-    names = family.chosen(sites) if sites is not None else (family.sites or tuple(family.units))
+    names = family.chosen(sites) if sites is not None else family.unit_sites
     found: list[UnitSite] = []
     start = 0
     for layer, block in enumerate(blocks_of(model)):
         for name in names:
-            path = family.path(name)
-            module = _module(block, path, f"site {name}", model)
-            if name in (ACTIVATION, GATED_PRODUCT):
-                # They do not know their width: it is that of the linear layer before them.
-                feeder = family.before_activation
-                width = _width(_module(block, family.units[feeder], f"site {feeder}", model), feeder, model)
-            else:
-                width = _width(module, name, model)
-            found.append(UnitSite(layer, name, module, start, start + width, reads=name == GATED_PRODUCT))
-            start += width
+            for path, module, width, expert in _parts(model, family, block, name):
+                reads = name == GATED_PRODUCT
+                found.append(UnitSite(layer, name, path, module, block, start, start + width, reads, expert))
+                start += width
     return found
+
+
+def _parts(
+    model: nn.Module, family: Family, block: nn.Module, name: str
+) -> Iterator[tuple[str, nn.Module, int, int | None]]:
+    """Path, module, width and expert of what a site is made of in one block: one module, or all routed experts."""
+    if name in EXPERT_SITES:
+        assert family.experts is not None
+        experts: Any = _module(block, family.experts, "experts", model)
+        problem = experts_problem(experts)
+        if problem is not None:
+            raise ValueError(
+                f"experts={family.experts!r} is a {type(experts).__name__} of {_name(model)} whose neurons can't be read "
+                f"({problem}): leave experts out of the row"
+            )
+        for expert in range(len(experts.down_proj)):
+            yield expert_path(family.experts, expert, name), experts, expert_width(experts, name), expert
+        return
+    path = family.path(name)
+    module = _module(block, path, f"site {name}", model)
+    if name in (ACTIVATION, GATED_PRODUCT):
+        # They do not know their width: it is that of the linear layer before them.
+        feeder = family.before_activation
+        width = _width(_module(block, family.units[feeder], f"site {feeder}", model), feeder, model)
+        yield path, module, width // 2 if feeder == FUSED_GATE else width, None
+    else:
+        yield path, module, _width(module, name, model), None
 
 
 def _module(parent: nn.Module, path: str, what: str, model: nn.Module) -> nn.Module:

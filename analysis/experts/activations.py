@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...model.sites import UnitSite, backbone_of, unit_sites
+from ...model.routed import NO_RESPONSE
+from ...model.sites import backbone_of, unit_sites
+from ...model.unit_site import UnitSite
 from ..token_batches import TokenBatch, TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .memory import forward_bytes, text_bytes, units_at_a_time
@@ -157,6 +159,10 @@ def _one_pass(
             lead_1U = torch.empty(1, group.stop - group.start)
             _batch_responses(model, alone, alone.counted, needed, group, pooling, lead_1U)
             torch.maximum(responses_SU, lead_1U, out=responses_SU)
+    for site in needed:
+        if site.expert is not None:
+            here_SW = responses_SU[:, max(0, site.start - group.start) : site.stop - group.start]
+            here_SW.masked_fill_(here_SW == NO_RESPONSE, 0)
     return responses_SU
 
 
@@ -175,7 +181,9 @@ def _batch_responses(
     seen: set[int] = set()
 
     def keep(site: UnitSite, output_BTW: Tensor) -> None:
-        pooled_BW = _pool(output_BTW, spans, pooling)[:, max(0, group.start - site.start) : group.stop - site.start]
+        pooled_BW = _pool(output_BTW, spans, pooling, site.expert is not None)[
+            :, max(0, group.start - site.start) : group.stop - site.start
+        ]
         first = max(0, site.start - group.start)
         responses_SU[rows, first : first + pooled_BW.shape[1]] = pooled_BW.float().cpu()
         seen.add(site.start)
@@ -209,8 +217,12 @@ def hooked(sites: Sequence[UnitSite], keep: Callable[[UnitSite, Tensor], None]) 
             handle.remove()
 
 
-def _pool(output_BTW: Tensor, spans: Sequence[tuple[int, int]], pooling: str) -> Tensor:
-    """Pool over each sentence's span of tokens; sentences with the same span together, so that nothing is copied."""
+def _pool(output_BTW: Tensor, spans: Sequence[tuple[int, int]], pooling: str, routed: bool) -> Tensor:
+    """Pool over each sentence's span of tokens; sentences with the same span together, so that nothing is copied.
+
+    Args:
+        routed: whether tokens may have no response, which then do not count; a sentence without any has none.
+    """
     pooled = []
     start = 0
     for (first, stop), members in groupby(spans):
@@ -219,6 +231,10 @@ def _pool(output_BTW: Tensor, spans: Sequence[tuple[int, int]], pooling: str) ->
         start += count
         if pooling == "max":
             pooled.append(span_BTW.amax(dim=1))
+        elif pooling == "mean" and routed:
+            none_BTW = span_BTW == NO_RESPONSE
+            mean_BW = span_BTW.float().masked_fill(none_BTW, 0).sum(dim=1) / (~none_BTW).sum(dim=1)
+            pooled.append(mean_BW.masked_fill(none_BTW.all(dim=1), NO_RESPONSE))
         elif pooling == "mean":
             pooled.append(span_BTW.float().mean(dim=1))
         else:

@@ -127,7 +127,7 @@ def write_expertise(
 def _layer_names(model: nn.Module) -> list[str]:
     """ml-selfcond's name of each site, `transformer.h.0.attn.c_attn:0`: the module's path and its output's number."""
     family = family_of(model)
-    return [f"{family.blocks}.{site.layer}.{family.path(site.site)}:0" for site in unit_sites(model)]
+    return [f"{family.blocks}.{site.layer}.{site.path}:0" for site in unit_sites(model)]
 
 
 def _numbering(model: nn.Module, names: Sequence[str]) -> tuple[np.ndarray, list[str], np.ndarray]:

@@ -9,7 +9,7 @@ from babelscope.analysis.language_loss import LanguageLoss, document_start
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from ..model.families import tiny_model
+from ..model.families import CONFIGS, tiny_model
 from ..tokenizers_for_tests import sentences, word_tokenizer
 
 TEXTS = {"xx": sentences(4, seed=1), "yy": sentences(4, seed=2)}
@@ -44,7 +44,7 @@ def stream(tokenizer, texts, start):
     return ids, [flag and place > 0 for place, flag in enumerate(scored)]
 
 
-@pytest.mark.parametrize("kind", ["xglm", "bloom", "gpt2", "gpt_neox", "llama", "gemma2"])
+@pytest.mark.parametrize("kind", CONFIGS)
 def test_equals_a_loop_over_tokens(kind):
     """gemma2 caps its logits: there, hidden states times the head would be another number."""
     # Padding tokens take part nowhere, hence batches of several windows.
