@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+ACCELERATE = "_original_forward"
+"""What accelerate leaves in a module whose `forward` it has wrapped for mixed precision."""
+
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
@@ -30,14 +33,24 @@ def random_state_kept() -> Iterator[None]:
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients and without autocast; everything is put back on leaving, also on an error.
 
-    The mode is kept module by module, for a model whose user froze a part of it in evaluation mode.
+    The mode is kept module by module, for a model whose user froze a part of it in evaluation mode. Autocast may also sit
+    in the model itself: accelerate, and with it `transformers.Trainer`, puts a `forward` of its own before the class's.
     """
     modes = [(module, module.training) for module in model.modules()]
+    wrapped = [
+        (module, vars(module)["forward"])
+        for module in model.modules()
+        if {"forward", ACCELERATE} <= vars(module).keys()
+    ]
     device_type = next(model.parameters()).device.type
     with random_state_kept(), torch.no_grad(), torch.autocast(device_type, enabled=False):
         try:
             model.eval()
+            for module, _ in wrapped:
+                del module.forward
             yield
         finally:
+            for module, forward in wrapped:
+                module.forward = forward
             for module, training in modes:
                 module.training = training

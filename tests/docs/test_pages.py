@@ -5,14 +5,16 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from babelscope.analysis.findings import read_rows
+from babelscope.analysis.findings import read_rows, result_steps
 from babelscope.analysis.report.write import write_report
+from babelscope.model import build_model, preset
 from babelscope.model.families import Family
 from babelscope.model.sites import unit_sites, use_family
 from babelscope.training import callbacks
 from babelscope.training.commands.cli import main
-from transformers import AutoModelForCausalLM, OPTConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig
 
 from tests.places import ROOT
 
@@ -110,6 +112,31 @@ def test_the_example_of_an_instrument_runs(tmp_path, monkeypatch, run_config, ru
     again = read_rows(tmp_path / "again" / "results").to_pandas()
     at_four = again[(again["analysis"] == "embedding_norm") & (again["step"] == 4)]
     assert list(at_four["value"]) == list(live[live["step"] == 4]["value"])
+
+
+@pytest.mark.parametrize(("marked", "analyses"), [("Trainer(model", ["probe"]), ("observe(", ["probe", "validation"])])
+def test_the_examples_of_other_loops_run(tmp_path, monkeypatch, toy_store, marked, analyses):
+    """As they stand, on less text and for fewer steps."""
+    (code,) = (block for block in blocks(ROOT / "docs" / "trainer.md", "python") if marked in block)
+    shorter = {'text="shipped"': f'text="{toy_store}"', "every=1000": "every=2", "10_000": "4, use_cpu=True"}
+    for old, new in shorter.items():
+        code = code.replace(old, new)
+    monkeypatch.chdir(tmp_path)
+    model = build_model(preset("toy", vocab_size=320, d_model=16, ffn_dim=16, num_layers=1, attention_heads=2), seed=0)
+    ids = torch.randint(4, 320, (16, 8), generator=torch.Generator().manual_seed(0))
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    given = {
+        "model": model,
+        "tokenizer": AutoTokenizer.from_pretrained(toy_store / "tokenizer"),
+        "rows": rows,
+        "batches": [{"input_ids": ids[:4], "labels": ids[:4]}] * 4,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+    }
+    exec(code, given)
+    results = tmp_path / "runs" / "mine" / "results"
+    steps = {analysis: result_steps(results, analysis) for analysis in analyses}
+    assert steps == ({"probe": [0, 2, 4]} if len(analyses) == 1 else dict.fromkeys(analyses, [0, 1, 2, 4]))
+    assert "runs/mine" in write_report([tmp_path / "runs" / "mine"]).as_posix()
 
 
 def test_the_example_of_a_family_fits():

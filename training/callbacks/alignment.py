@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
-from torch import nn
-
 from ...analysis.alignment.analysis import AlignmentAnalysis, load_parallel
 from ...analysis.alignment.settings import AlignmentSettings
 from .base import Analysis, AnalysisCallback
@@ -44,13 +41,7 @@ class ParallelAlignment(AnalysisCallback):
         super().__init__(schedule, tokenizer, results, AlignmentSettings(**settings))
         self.parallel, self.languages = parallel, languages
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find the sentences before training begins, rather than fail at the first step that is due."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.parallel_path()
-
-    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+    def prepare(self) -> Analysis:
         """Read the sentences."""
         return AlignmentAnalysis(load_parallel(self.parallel_path(), self.languages), **self.settings.as_arguments())
 

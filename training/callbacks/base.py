@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,7 +68,7 @@ class StepCallback(pl.Callback):
 class AnalysisCallback(StepCallback):
     """Runs an `Analysis` at the scheduled optimizer steps, in any Trainer whose module holds a causal LM.
 
-    Subclasses take plain arguments and implement `build`; those of the instrument itself are its `Settings`. Findings
+    Subclasses take plain arguments and implement `prepare`, or `build`; those of the instrument itself are its `Settings`. Findings
     go to `results`, by default
     `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A sweep over checkpoints drives the
     same object through `run`.
@@ -90,13 +90,43 @@ class AnalysisCallback(StepCallback):
         self.tokenizer = tokenizer
         self.results = results
         self.store: str | None = None
+        self.ready = False
+        """Whether `check` has passed: what the analysis needs besides the model is there."""
         self._analysis: Analysis | None = None
         self._tokenizer: Any = None
         self._told: set[str] = set()
 
+    def prepare(self) -> Analysis | None:
+        """Make the analysis before there is a model, so that wrong files and settings are told before work starts.
+
+        `self.store` is the run's token store, if any. None, as by default, leaves it to `build`.
+
+        Raises:
+            ValueError: what it needs is not there, can't be read, or is not enough.
+        """
+        return None
+
     def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
-        """Make the analysis; called once, before its first use. `self.store` is the run's token store, if any."""
-        raise NotImplementedError
+        """Make the analysis with the model at hand; called once, before its first use. By default that of `prepare`."""
+        analysis = self.prepare()
+        if analysis is None:
+            raise NotImplementedError(f"{type(self).__name__} implements neither prepare nor build")
+        return analysis
+
+    def check(
+        self, before: Sequence[Any] = (), steps: Iterable[int] | None = None, results: str | Path | None = None
+    ) -> None:
+        """Find before work starts what would else stop the analysis at its first due step.
+
+        Args:
+            before: the callbacks that are listed before this one.
+            steps: the steps at which it will be asked; None where the end is not known.
+            results: where results of others lie already.
+
+        Raises:
+            ValueError: what is wrong.
+        """
+        self._analysis = self._analysis or self.prepare()
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Analyse `model` as the checkpoint of `step` and write what was found below `results`."""
@@ -132,6 +162,7 @@ class AnalysisCallback(StepCallback):
         """Find the run's token store and the tokenizer before training begins."""
         if stage != "fit":
             return
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         if trainer.world_size > 1 and not isinstance(trainer.strategy, pl.strategies.DDPStrategy):
             raise ValueError(
                 f"trainer.strategy={type(trainer.strategy).__name__} splits the weights over processes, and "
@@ -140,7 +171,13 @@ class AnalysisCallback(StepCallback):
         store = getattr(getattr(trainer, "datamodule", None), "store", None)
         if self.store is None and isinstance(store, str):
             self.store = store
-        self._tokenizer = self._find_tokenizer(pl_module)
+        self._tokenizer = self.find_tokenizer(getattr(pl_module, "tokenizer", None))
+        if not self.ready:
+            steps = self.schedule.steps(trainer.max_steps) if trainer.max_steps > 0 else None
+            self.check(callbacks[: callbacks.index(self)], steps)
+            self.ready = True
+        if not trainer.is_global_zero:
+            self._analysis = None  # the first process analyses: text and concepts need not lie in memory again
 
     def at_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         """Analyse on the first process; the others wait."""
@@ -152,13 +189,18 @@ class AnalysisCallback(StepCallback):
             log_findings(trainer.loggers, findings, results)
         trainer.strategy.barrier(type(self).__name__)
 
-    def _find_tokenizer(self, pl_module: pl.LightningModule) -> Any:
+    def find_tokenizer(self, own: Any) -> Any:
+        """The tokenizer that was named, else the run's, else the model's `own`.
+
+        Raises:
+            ValueError: there is none.
+        """
         if self.tokenizer is not None:
             return load_tokenizer(self.tokenizer)
         if self.store is not None:
             return load_tokenizer(Path(self.store) / "tokenizer")
-        if getattr(pl_module, "tokenizer", None) is not None:
-            return pl_module.tokenizer
+        if own is not None:
+            return own
         raise ValueError(
             f"{type(self).__name__} has no tokenizer: pass tokenizer=NAME_OR_FOLDER, or give the module an attribute "
             "`tokenizer`"

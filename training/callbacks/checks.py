@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from pydoc import locate
 from typing import Any
 
@@ -43,3 +44,30 @@ def _analyses(callbacks: Sequence[Entry] | None) -> Iterator[tuple[int, type[Ana
         kind = locate(entry["class_path"])
         if isinstance(kind, type) and issubclass(kind, AnalysisCallback):
             yield index, kind, entry.get("init_args") or {}
+
+
+def unready(
+    callbacks: Sequence[Any],
+    last: int | None = None,
+    steps: Sequence[int] | None = None,
+    results: str | Path | None = None,
+) -> Iterator[str]:
+    """What is wrong with what callbacks read, told before the first step; those that are ready are not asked again.
+
+    Args:
+        last: the last step of a training, where it is known; each callback's schedule says when it is due.
+        steps: the steps of a sweep, at which every callback is due.
+        results: where results of a sweep lie.
+    """
+    told = set()
+    for index, callback in enumerate(callbacks):
+        if isinstance(callback, AnalysisCallback) and not callback.ready:
+            due = steps if steps is not None or last is None else callback.schedule.steps(last)
+            try:
+                callback.check(callbacks[:index], due, results)
+                callback.ready = True
+            except ValueError as error:
+                name = type(callback).__name__
+                if str(error) not in told:  # one that leans on another meets the other's mistake again
+                    yield str(error) if str(error).startswith(name) else f"{name}: {error}"
+                told.add(str(error))

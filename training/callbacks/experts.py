@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
-from torch import nn
-
 from ...analysis.concepts.concept_set import ConceptSet
 from ...analysis.experts.analysis import ExpertAnalysis
 from ...analysis.experts.settings import ExpertSettings
@@ -43,19 +40,19 @@ class ExpertNeurons(AnalysisCallback):
         super().__init__(schedule, tokenizer, results, ExpertSettings(**settings))
         self.concepts = concepts
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find the concept set before training begins, rather than fail at the first step that is due."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.concepts_path()
-
-    def build(self, model: nn.Module, tokenizer: Any) -> ExpertAnalysis:
+    def prepare(self) -> ExpertAnalysis:
         """The analysis, with the concept set read from its file.
 
         Raises:
             ValueError: there is no concept set, or an argument is out of range.
         """
         return ExpertAnalysis(ConceptSet.load(self.concepts_path()), **self.settings.as_arguments())
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that experts are found in."""
+        self._analysis = self._analysis or self.prepare()
+        return self._analysis.languages  # type: ignore[union-attr]
 
     def concepts_path(self) -> Path:
         """Where the concept set lies.

@@ -51,7 +51,7 @@ class CheckpointHealth(AnalysisCallback):
         self._jump = made.jump
         self._reported: dict[int, tuple[str, ...]] = {}
 
-    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+    def prepare(self) -> Analysis:
         """Read the text."""
         path = self.text or self.store
         if path is None:

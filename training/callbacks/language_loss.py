@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import nn
-
 from ...analysis.concepts.text import load_text
 from ...analysis.language_loss import LanguageLoss, LossSettings
 from .base import Analysis, AnalysisCallback
@@ -37,7 +35,7 @@ class PerLanguageLoss(AnalysisCallback):
         super().__init__(schedule, tokenizer, results, LossSettings(**settings))
         self.text = text
 
-    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+    def prepare(self) -> Analysis:
         """Read the text."""
         path = self.text or self.store
         if path is None:

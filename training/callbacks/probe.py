@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import nn
-
 from ...analysis.concepts.text import load_text
 from ...analysis.probe.analysis import ProbeAnalysis
 from ...analysis.probe.settings import ProbeSettings
@@ -38,7 +36,7 @@ class LanguageProbe(AnalysisCallback):
         super().__init__(schedule, tokenizer, results, ProbeSettings(**settings))
         self.text = text
 
-    def build(self, model: nn.Module, tokenizer: Any) -> Analysis:
+    def prepare(self) -> Analysis:
         """Read the text and check the settings."""
         path = self.text or self.store
         if path is None:

@@ -53,7 +53,16 @@ class StepSchedule:
         """All steps due from 0 to `last`, both included, ascending."""
         if last < 0:
             raise ValueError(f"last={last}: steps count from 0")
-        return [step for step in range(last + 1) if self.due(step, last)]
+        # Candidates first: a run of a million steps need not be gone through step by step.
+        candidates = {*self.at, 0 if self.start is None else self.start, last}
+        if self.every is not None:
+            candidates.update(range(self.every, last + 1, self.every))
+        if self.powers_of is not None:
+            power = 1
+            while power <= last:
+                candidates.add(power)
+                power *= self.powers_of
+        return sorted(step for step in candidates if step <= last and self.due(step, last))
 
 
 def _is_power(step: int, base: int) -> bool:

@@ -1,10 +1,9 @@
 """Force concept experts and let the model write, while it trains or over its checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 from torch import nn
 
 from ...analysis.concepts.lexicon import SHIPPED, Lexicon
@@ -67,12 +66,31 @@ class Steering(AnalysisCallback):
         self._experts_folder = Path(experts_results) if experts_results else None
         self._step = 0
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find out before training begins whether there will be experts at every step that is due."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit" and self.experts_results is None:
-            callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-            check_experts_come_first(self, callbacks, trainer.max_steps)
+    def check(
+        self, before: Sequence[Any] = (), steps: Iterable[int] | None = None, results: str | Path | None = None
+    ) -> None:
+        """Whether there will be experts at every step that is due, and languages and words can be told.
+
+        Raises:
+            ValueError: there won't be, or they can't.
+        """
+        finders = [callback for callback in before if isinstance(callback, ExpertNeurons)]
+        folder = self.experts_results or results
+        if self.experts_results is None and finders:
+            if results is None:
+                check_experts_are_due(finders, steps or ())
+            spoken: Any = lambda: finders[-1].languages  # noqa: E731
+        elif folder is None:
+            raise ValueError(
+                "Steering needs the experts that ExpertNeurons finds: list ExpertNeurons before it in trainer.callbacks, "
+                "or name experts_results"
+            )
+        else:
+            wanted = list(result_steps(folder, ExpertNeurons.name)[:1] if steps is None else steps)
+            for step in wanted or [0]:
+                check_experts_exist(Path(folder), step)
+            spoken = lambda: read_findings(folder, ExpertNeurons.name, wanted[0]).settings["languages"]  # noqa: E731
+        instruments(self.store, self.languages, self.words, spoken)
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Steer `model` as the checkpoint of `step` and write what was found, texts included, below `results`."""
@@ -114,13 +132,7 @@ def read_experts(results: Path, step: int) -> Findings:
         BrokenModelError: the analysis could not be done.
         ValueError: there are none, with the steps that have any.
     """
-    if not findings_path(results, ExpertNeurons.name, step).exists():
-        steps = result_steps(results, ExpertNeurons.name)
-        there = f"it has them at {', '.join(map(str, steps))}" if steps else "it has none at all"
-        raise ValueError(
-            f"steering at step {step} needs the experts of that step, and {results} has none ({there}): list "
-            "ExpertNeurons before Steering with a schedule that has this step, or name experts_results"
-        )
+    check_experts_exist(results, step)
     found = read_findings(results, ExpertNeurons.name, step)
     reason = failure_of(found)
     if reason is not None:
@@ -128,25 +140,34 @@ def read_experts(results: Path, step: int) -> Findings:
     return found
 
 
-def check_experts_come_first(steering: Steering, callbacks: Sequence[Any], max_steps: int) -> None:
-    """Whether some `ExpertNeurons` before `steering` is due whenever that is.
+def check_experts_exist(results: Path, step: int) -> None:
+    """Whether the expert analysis has results at a step, be it the reason why it could not be done.
 
     Raises:
-        ValueError: there is none, or the first step at which none is due.
+        ValueError: it has none, with the steps that have any.
     """
-    before = [callback for callback in callbacks[: callbacks.index(steering)] if isinstance(callback, ExpertNeurons)]
-    if not before:
+    if not findings_path(results, ExpertNeurons.name, step).exists():
+        steps = result_steps(results, ExpertNeurons.name)
+        there = f"it has them at {', '.join(map(str, steps))}" if steps else "it has none at all"
         raise ValueError(
-            "Steering needs the experts that ExpertNeurons finds: list ExpertNeurons before it in trainer.callbacks, "
-            "or name experts_results"
+            f"steering at step {step} needs the experts of that step, and {results} has none ({there}): list "
+            "ExpertNeurons before Steering with a schedule that has this step, or name experts_results"
         )
-    if max_steps > 0:
-        due = {step for callback in before for step in callback.schedule.steps(max_steps)}
-        missing = [step for step in steering.schedule.steps(max_steps) if step not in due]
-        if missing:
-            raise ValueError(
-                f"Steering.schedule is due at step {missing[0]}, where ExpertNeurons is not: give both the same schedule"
-            )
+
+
+def check_experts_are_due(finders: Sequence[ExpertNeurons], steps: Iterable[int]) -> None:
+    """Whether some `ExpertNeurons` is due whenever steering is.
+
+    Raises:
+        ValueError: the first step at which none is.
+    """
+    steps = list(steps)
+    due = {step for finder in finders for step in finder.schedule.steps(max(steps, default=0))}
+    missing = [step for step in steps if step not in due]
+    if missing:
+        raise ValueError(
+            f"Steering.schedule is due at step {missing[0]}, where ExpertNeurons is not: give both the same schedule"
+        )
 
 
 def instruments(

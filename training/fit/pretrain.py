@@ -17,6 +17,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from ...analysis.atomic import write_text
+from ..callbacks.base import AnalysisCallback
+from ..callbacks.checks import unready
 from ..data.datamodule import TokenBlocks
 from ..errors import raise_if
 from ..hardware import accelerator_kind, multiplies_bf16
@@ -140,6 +142,7 @@ def pretrain(arguments: Sequence[str]) -> int:
     )
     run = RunFolder(Path(cli.config.run))
     trainer: pl.Trainer = cli.trainer
+    raise_if(_callbacks_not_ready(trainer, cli.datamodule))
     if trainer.is_global_zero:
         run.path.mkdir(parents=True, exist_ok=True)
         config = _comparable(cli.config.as_dict())
@@ -165,6 +168,15 @@ def pretrain(arguments: Sequence[str]) -> int:
             log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, took, run.path)
         log.info("Look at it: babelscope report %s", run.path)
     return 0
+
+
+def _callbacks_not_ready(trainer: pl.Trainer, data: TokenBlocks) -> list[str]:
+    """What would stop a callback at its first due step: text and concepts are read before anything is written."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, AnalysisCallback):
+            callback.store = callback.store or data.store
+    return list(unready(callbacks, trainer.max_steps))
 
 
 def pretrain_help() -> str:

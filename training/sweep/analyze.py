@@ -10,9 +10,9 @@ import yaml
 from huggingface_hub.utils import disable_progress_bars
 from lightning.pytorch.loggers import Logger
 
-from ...model.families import Family
+from ...model.families import Family, family_problems
 from ..callbacks import AnalysisCallback, CheckpointHealth
-from ..callbacks.checks import repeated
+from ..callbacks.checks import repeated, unready
 from ..data.store import TokenStore
 from ..errors import raise_if
 from ..runs import RunFolder
@@ -43,7 +43,7 @@ def analyze(
     store: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
-    family: Family | None = None,
+    family: Family | str | None = None,
     health: bool = True,
     missing: str = "stop",
     keep: int = 2,
@@ -75,7 +75,8 @@ def analyze(
         store: token store for callbacks that read held-out text or concepts from it; by default the run's own.
         dtype: float32, or bfloat16 to halve the memory.
         device: auto, cpu or cuda.
-        family: where hidden states, blocks and units are, for an architecture that has no row of its own.
+        family: where hidden states, blocks and units are, for an architecture that has no row of its own: the paths,
+            the name of a row, or auto to derive one from the model.
         health: examine every checkpoint first, whether or not CheckpointHealth is among the callbacks; of several
             checkpoints with the same weights one is analysed.
         missing: stop before any work where a checkpoint is missing, or skip it.
@@ -107,7 +108,7 @@ def analyze(
             "is a run of ours brings its own"
         )
     callbacks = callbacks or []
-    problems += _problems(dtype, device, missing, keep, shard)
+    problems += [*_problems(dtype, device, missing, keep, shard), *family_problems(family)]
     if not isinstance(source, str) and any(value is not None for value in where):
         problems.append(
             "steps, revision, subfolder, tokens_per_step, tokens_at, phases and checkpoints belong into the entries of the "
@@ -123,11 +124,12 @@ def analyze(
     problems += repeated(((callback.name, None) for callback in callbacks), "callbacks")
     for callback in callbacks:
         callback.store = callback.store or store
+    problems += unready(callbacks, steps=[checkpoint.step for checkpoint in series], results=folder.results)
     common = {
         "source": [asdict(replace(entry, path=str(Path(entry.path)), steps=None)) for entry in sources],
         "dtype": dtype,
         "tokenizer": tokenizer,
-        "family": None if family is None else asdict(family),
+        "family": asdict(family) if isinstance(family, Family) else family,
     }
     if not again:
         problems += changes(folder.path, common, callbacks)

@@ -9,7 +9,7 @@ from babelscope.model.families import Family
 from babelscope.model.sites import family_of, recorded_family
 from babelscope.training.callbacks import ExpertNeurons, Steering
 from babelscope.training.callbacks.schedule import StepSchedule
-from babelscope.training.callbacks.steering import check_experts_come_first, toy_world
+from babelscope.training.callbacks.steering import check_experts_are_due, toy_world
 from babelscope.training.commands.steer import steer
 from babelscope.training.data.store import TokenStore
 from transformers import AutoTokenizer
@@ -132,15 +132,11 @@ def test_a_schedule_without_experts_is_refused_before_training():
     experts = ExpertNeurons(schedule=StepSchedule(at=(2, 8), start=0))
     every = Steering(schedule=StepSchedule(at=(2, 4)))
     with pytest.raises(ValueError, match="due at step 4, where ExpertNeurons is not: give both the same schedule"):
-        check_experts_come_first(every, [experts, every], 8)
-    for callbacks in ([every], [every, experts]):
-        with pytest.raises(
-            ValueError, match=r"list ExpertNeurons before it in trainer\.callbacks, or name experts_res"
-        ):
-            check_experts_come_first(every, callbacks, 8)
-    check_experts_come_first(every, [experts, every], 2)
-    fitting = Steering(schedule=StepSchedule(at=(2,)))
-    check_experts_come_first(fitting, [experts, fitting], 8)
+        check_experts_are_due([experts], every.schedule.steps(8))
+    with pytest.raises(ValueError, match=r"list ExpertNeurons before it in trainer\.callbacks, or name experts_res"):
+        every.check([], [2])
+    check_experts_are_due([experts], every.schedule.steps(2))
+    check_experts_are_due([experts], Steering(schedule=StepSchedule(at=(2,))).schedule.steps(8))
 
 
 def test_a_run_and_its_replay_steer_alike(tmp_path, run_config, run_cli, capsys):

@@ -60,7 +60,7 @@ def test_analysis_metrics_have_their_own_step_so_that_none_is_dropped(tmp_path):
         found = findings(step).with_tokens(tokens)
         write_findings(found, tmp_path)
         log_findings([Logger(run)], found, tmp_path)
-    assert run.defined["toyed/*"] == {"step_metric": STEP_METRIC}
+    assert run.defined["toyed/loss/sw"] == run.defined["toyed/mean"] == {"step_metric": STEP_METRIC}
     assert [values[STEP_METRIC] for values in run.logged] == [8, 2]
     assert [values.get(TOKENS_METRIC) for values in run.logged] == [800, None]
 

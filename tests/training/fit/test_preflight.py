@@ -96,3 +96,32 @@ def test_changes_are_told_apart_by_what_they_change():
     assert decisive == ["model.learning_rate was 1.0 and is 2.0", "trainer.max_steps was 5 and is 9"]
     assert harmless == ["data.num_workers was 0 and is 2"]
     assert changes_since(began, began) == ([], [])
+
+
+def test_what_callbacks_read_is_read_before_anything_is_written(tmp_path, run_config, run_cli, capsys):
+    """Mistakes inside files, which would else stop the run at the first due step, told all at once."""
+    schedule = {"at": [4], "final": False}
+    (tmp_path / "pairs.jsonl").write_text('{"id": "1", "language": "alvo"}\n')
+    (tmp_path / "concepts.csv").write_text("concept,language,text,label\nriver,alvo,bo,1\n")
+    (tmp_path / "empty").mkdir()
+    package = "babelscope.training.callbacks"
+    arguments = {
+        "ParallelAlignment": {"parallel": str(tmp_path / "pairs.jsonl")},
+        "ExpertNeurons": {"concepts": str(tmp_path / "concepts.csv")},
+        "Steering": {"experts_results": str(tmp_path / "empty")},
+        "LanguageProbe": {"text": str(tmp_path / "empty")},
+    }
+    watching = [
+        {"class_path": f"{package}.{name}", "init_args": {"schedule": schedule, **own}}
+        for name, own in arguments.items()
+    ]
+    run = tmp_path / "run"
+    assert run_cli("pretrain", run_config(run, trainer__callbacks=watching)) == 2
+    told = capsys.readouterr().err
+    assert "ParallelAlignment: " in told
+    assert "pairs.jsonl: column text is missing" in told
+    assert "ExpertNeurons: concepts: none of 1 concepts has 10 positives" in told
+    assert "steering at step 4 needs the experts of that step" in told
+    assert "holds neither heldout/*.jsonl (a prepared store) nor <language>.txt" in told
+    assert not (run / "config.yaml").exists()
+    assert not (run / "results").exists()
