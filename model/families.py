@@ -1,7 +1,7 @@
 """The table of model families: one row an architecture. A new family is a row, not a branch."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 ACTIVATION = "ffn_act"
 """The site after the FFN's activation, act(gate) in a gated block: the "neurons" that are counted as active where this
@@ -99,7 +99,7 @@ def family_problems(family: "Family | str | None") -> Iterator[str]:
     if isinstance(family, str) and family != AUTO and family not in FAMILIES:
         yield (
             f"family={family}: there is no such row; choose {AUTO}, which derives one from the model, one of "
-            f"{', '.join(sorted(FAMILIES))}, or give the paths (backbone, blocks, units, activation)"
+            f"{', '.join(sorted(FAMILIES))}, or give the paths, by the fields {', '.join(f.name for f in fields(Family))}"
         )
 
 

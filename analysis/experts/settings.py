@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...model.families import Family
+from ...model.families import Family, family_problems
 from ..settings import Settings
 
 POOLINGS = ("max", "mean", "last")
@@ -51,13 +51,14 @@ class ExpertSettings(ResponseSettings):
     only: Sequence[str] | None = None
     """concepts to use; by default all of the concept set."""
     sites: Sequence[str] | None = None
-    """sites whose outputs are units; by default all linear layers of a block: qkv, attn_out, ffn_gate (where there is one), ffn_in, ffn_out. Others are ffn_act, the FFN after its activation (act(gate) in a gated block), and ffn_gated, act(gate) * up. Steering forces units of the same sites."""
-    family: Family | None = None
-    """where blocks and units are (backbone, blocks, units, activation), for an architecture that has no row of its own; for Steering as well."""
+    """sites whose outputs are units; by default all linear layers of a block: qkv, attn_out, ffn_gate (where there is one), ffn_in, ffn_out, and of routed experts expert_gate, expert_in, expert_out. Others are ffn_act, the FFN after its activation (act(gate) in a gated block), and ffn_gated, act(gate) * up (expert_act, expert_gated). Steering forces units of the same sites."""
+    family: Family | str | None = None
+    """where blocks and units are, for an architecture that has no row of its own: the paths (backbone, blocks, units, activation, experts), the name of a row, or auto to derive one from the model; for Steering as well."""
 
     def problems(self) -> Iterator[str]:
         """Numbers that leave nothing to rank."""
         yield from super().problems()
+        yield from family_problems(self.family)
         if self.min_sentences < 1:
             yield f"min_sentences={self.min_sentences}: a half without sentences ranks nothing; give at least 1"
         if self.k is not None and not self.k > 0:

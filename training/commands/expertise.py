@@ -9,6 +9,7 @@ from ...analysis.concepts.concept_set import ConceptSet
 from ...analysis.concepts.files import CONCEPT_LIST
 from ...analysis.experts.selfcond import write_expertise
 from ...analysis.experts.settings import ResponseSettings
+from ...model.families import Family, family_problems
 from ..errors import raise_if
 from ..sweep.hub import local_copy, repository
 from ..sweep.loading import load_model, placed, placement_problems
@@ -26,6 +27,7 @@ def export_expertise(
     tokenizer: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
+    family: Family | str | None = None,
     **settings: Any,
 ) -> int:
     """Write OUTPUT/<group>/<concept>/expertise/expertise.csv, in ml-selfcond's form, for every concept of a set.
@@ -38,6 +40,8 @@ def export_expertise(
         tokenizer: name or folder; by default the checkpoint's own.
         dtype: float32 or bfloat16.
         device: auto, cpu or cuda.
+        family: where blocks and units are, for an architecture that has no row of its own: the paths, the name of a
+            row, or auto to derive one from the model.
         settings: of `ResponseSettings`.
     """
     found = ConceptSet.load(concepts)
@@ -46,7 +50,7 @@ def export_expertise(
         problems.append(f"language is not set, and {concepts} has {', '.join(found.languages)}: choose one")
     if language is not None and language not in found.languages:
         problems.append(f"language={language}: {concepts} has {', '.join(found.languages)}")
-    problems += placement_problems(dtype, device)
+    problems += [*placement_problems(dtype, device), *family_problems(family)]
     published = None if Path(model).exists() else repository(model)
     if published is None and not (Path(model) / "config.json").exists():
         problems.append(
@@ -56,7 +60,7 @@ def export_expertise(
     reading = ResponseSettings(**settings)
     if published is not None:
         model = local_copy(published).path
-    loaded = load_model(model, dtype, placed(device, dtype))
+    loaded = load_model(model, dtype, placed(device, dtype), family)
     written = write_expertise(
         loaded,
         load_tokenizer(tokenizer or model),

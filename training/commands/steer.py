@@ -12,6 +12,8 @@ from ...analysis.experts.analysis import ExpertAnalysis
 from ...analysis.findings import Findings, findings_path, read_findings, write_findings
 from ...analysis.steering.analysis import SteeringAnalysis
 from ...analysis.steering.settings import SteeringSettings
+from ...model.families import Family, family_problems
+from ...model.sites import reading_of
 from ..callbacks.experts import CONCEPTS_FILE
 from ..callbacks.steering import instruments
 from ..errors import raise_if
@@ -48,6 +50,7 @@ def steer(
     tokenizer: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
+    family: Family | str | None = None,
     **settings: Any,
 ) -> str:
     """Force a concept's experts in one model, let it write, and see which language it speaks and about what.
@@ -69,6 +72,8 @@ def steer(
         tokenizer: name or folder of the tokenizer; by default the checkpoint's own.
         dtype: float32, or bfloat16 to halve the memory.
         device: auto, cpu or cuda.
+        family: where blocks and units are, for an architecture that has no row of its own: the paths, the name of a
+            row, or auto to derive one from the model.
         settings: of `SteeringSettings`; `seed` is also that of the halves of the sentences where experts are found.
 
     Returns:
@@ -79,7 +84,7 @@ def steer(
     """
     checkpoint, problems = _checkpoint(model, step)
     problems += SteeringSettings.wrong(settings)
-    problems += placement_problems(dtype, device)
+    problems += [*placement_problems(dtype, device), *family_problems(family)]
     run = _run_of(checkpoint)
     store = store or _store_of(run)
     concepts = concepts or _concepts_in(store) or (SHIPPED_SENTENCES if store is None else None)
@@ -117,7 +122,14 @@ def steer(
     known = found.settings["languages"] if found else chosen.languages if chosen else ()
     identifier, tells = instruments(store, languages, words, lambda: known)
     target = placed(device, dtype)
-    lm = load_model(checkpoint.path, dtype, target)
+    lm = load_model(checkpoint.path, dtype, target, family)
+    if found is not None and family is not None and found.settings.get("family") != reading_of(lm)["family"]:
+        raise_if(
+            [
+                f"family: the experts at step {checkpoint.step} of {folder} were found with another row: leave family out, "
+                "or name experts_results that were found with this one"
+            ]
+        )
     reader = load_tokenizer(tokenizer or checkpoint.path)
     if found is None:
         assert chosen is not None

@@ -46,7 +46,7 @@ def load_model(
     path: str | Path,
     dtype: str = "float32",
     device: torch.device | str = "cpu",
-    family: Family | None = None,
+    family: Family | str | None = None,
 ) -> PreTrainedModel:
     """Load a checkpoint; XGLM in our class, so that a replay computes what the run computed.
 
@@ -54,7 +54,7 @@ def load_model(
 
     Raises:
         CheckpointDamagedError: weights are missing, damaged, or of another shape than the configuration says.
-        ValueError: the architecture needs code of its own, or has no row in the table of families.
+        ValueError: the architecture needs code of its own, or the family does not fit it.
     """
     path = str(path)
     config = _read(

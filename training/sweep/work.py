@@ -36,7 +36,7 @@ class CheckpointWork:
     tokenizer: str | None
     dtype: str
     device: torch.device
-    family: Family | None
+    family: Family | str | None
     own_words: bool = False
     """Whether some checkpoint of the series is known to have a tokenizer: another without one is damaged."""
     _words: Any = None
