@@ -13,7 +13,7 @@ from ..findings import Findings, Row
 from ..progress import telling
 from ..undisturbed import undisturbed
 from .conditions import UNSTEERED, Condition, Experts, Plan
-from .generation import generate, start_tokens, text_nats
+from .generation import check_room, generate, start_tokens, text_nats
 from .identification import ConceptWords, Identifier
 from .rows import Text, condition_rows, mean_rows, presence_rows
 from .settings import SteeringSettings
@@ -68,6 +68,7 @@ class SteeringAnalysis:
             return self._steer(model, tokenizer, step, Experts.of(found))
 
     def _steer(self, model: nn.Module, tokenizer: Any, step: int, experts: Experts) -> Findings:
+        check_room(model, start_tokens(tokenizer), self.settings.length)
         units = Units.of(model)
         if experts.units != units.n:
             raise ValueError(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from ...model.interventions import Forcing, forced
+from ...model.sites import most_positions
 from ..failures import BrokenModelError
 from ..token_losses import NOT_SCORED, TokenLosses
 from ..undisturbed import undisturbed
@@ -59,7 +60,8 @@ def generate(
         token ids of each text without the start, with the end token where it was drawn.
 
     Raises:
-        ValueError: a setting out of range, no start, or logits that are not finite.
+        ValueError: a setting out of range, no start, a text that is longer than the model reads, or logits that are not
+            finite.
     """
     if temperature <= 0 or not 0 < top_p <= 1 or length < 1:
         raise ValueError(
@@ -68,6 +70,7 @@ def generate(
         )
     if not start:
         raise ValueError("start is empty: a text needs at least one token to begin with")
+    check_room(model, start, length)
     rows = [-1] * len(seeds) if rows is None else list(rows)
     assert len(rows) == len(seeds), "one forcing a text"
     device = next(model.parameters()).device
@@ -261,6 +264,31 @@ def text_nats(model: nn.Module, start: Sequence[int], texts: Sequence[Sequence[i
             loss_BT = losses(ids_BT[:, :-1].to(device), label_BT[:, len(start) :].to(device), positions)
             nats.update(zip(part, loss_BT.double().sum(1).tolist(), strict=True))
     return [nats[tuple(text)] for text in texts]
+
+
+def check_room(model: nn.Module, start: Sequence[int], length: int) -> None:
+    """Whether the model can read texts of this length behind their start, all but the last token.
+
+    A model with rotary positions computes beyond those that it was made for, but as it never learned to: it is held to
+    them like one that has no more. Only ALiBi has no end.
+
+    Raises:
+        ValueError: it can't, or has no such token to start with.
+    """
+    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    vocabulary = embeddings.weight.shape[0]
+    if max(start) >= vocabulary:
+        raise ValueError(
+            f"texts begin with token {max(start)}, but the model's vocabulary has {vocabulary} entries: use the tokenizer "
+            "that the model was trained with"
+        )
+    positions = most_positions(model)
+    if positions is not None and len(start) + length - 1 > positions:
+        raise ValueError(
+            f"length={length}: the model has {positions} positions, and {len(start)} of them "
+            f"{'is the start' if len(start) == 1 else 'are the start'} of a text; give at most "
+            f"{positions - len(start) + 1}"
+        )
 
 
 def start_tokens(tokenizer: Any) -> list[int]:

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
+
+import yaml
 
 from ...analysis.numbers import short
 from ..errors import raise_if
@@ -28,8 +31,8 @@ def series(
     """List the checkpoints of a run, a folder or a repository: step, tokens, size, and where it is.
 
     Args:
-        source: a Babelscope run, a folder of checkpoints, a Trainer's folder, a repository's name, or a pattern of
-            folders.
+        source: a Babelscope run, a folder of checkpoints, a Trainer's folder, a repository's name, a pattern of
+            folders, or a configuration of `babelscope analyze` (.yaml), whose series it is.
         steps: only these steps.
         revision: how a repository names the revision of a step: a pattern with {step}, {step:07d} (filled with zeros),
             {tokens} (with a unit, 210B), {index} or *; global_step{step} by default.
@@ -101,10 +104,30 @@ def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def of_configuration(path: Path) -> list[str]:
+    """The words that name the series of a configuration of `babelscope analyze`.
+
+    Raises:
+        ConfigError: it has no single source.
+    """
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    source = settings.get("source") if isinstance(settings, dict) else None
+    if not isinstance(source, str):
+        raise_if([f"source={path}: a configuration with one source is wanted, and it has {source!r}; name a source"])
+    given = {name: settings[name] for name in signature(series).parameters if name in settings and name != "source"}
+    words = [str(source)]
+    for name, value in given.items():
+        plain = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+        words += [f"--{name}", value if isinstance(value, str) else plain]
+    return words
+
+
 def run(arguments: list[str]) -> int:
     """The command."""
     words = [
         "--as_json" + word.removeprefix("--json") if word.split("=")[0] == "--json" else word for word in arguments
     ]
+    if words and words[0].endswith((".yaml", ".yml")) and Path(words[0]).is_file():
+        words[:1] = of_configuration(Path(words[0]))
     print(series(**parsed("series", series, words, positional=True)))
     return 0

@@ -11,6 +11,7 @@ from ...analysis.concepts.concept_set import SHIPPED_SENTENCES, ConceptSet
 from ...analysis.experts.analysis import ExpertAnalysis
 from ...analysis.findings import Findings, findings_path, read_findings, write_findings
 from ...analysis.steering.analysis import SteeringAnalysis
+from ...analysis.steering.generation import check_room, start_tokens
 from ...analysis.steering.settings import SteeringSettings
 from ...model.families import Family, family_problems
 from ...model.sites import reading_of
@@ -131,6 +132,7 @@ def steer(
             ]
         )
     reader = load_tokenizer(tokenizer or checkpoint.path)
+    check_room(lm, start_tokens(reader), steering.length)  # before experts are looked for, which may take long
     if found is None:
         assert chosen is not None
         log.info("finding the experts of %s in %s", concept, source_language)

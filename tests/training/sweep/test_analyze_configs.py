@@ -29,8 +29,8 @@ def grown(step, stem, start=192, ramp=9_765_625):
 def test_a_configuration_parses_and_names_its_series(path):
     settings = parsed("analyze", analyze, ["--config", str(path)])
     assert [callback.name for callback in settings["callbacks"]][:2] == ["health", "validation"]
-    if path.stem == "run":
-        return
+    if path.stem == "run" or not (settings["steps"] and path.stem.startswith(("bloom", "pythia"))):
+        return  # test_suites.py asks a hub for the names of the others
     source = CheckpointSource(settings["source"], settings["steps"], settings["revision"], tokens_per_step=settings["tokens_per_step"], tokens_at=settings["tokens_at"])  # fmt: skip
     series, problems, _ = find_series([source])
     assert problems == []
