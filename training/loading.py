@@ -7,7 +7,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from ...model import XGLMForCausalLM
 from ...model.families import Family
@@ -69,6 +69,8 @@ def load_model(
             path,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
+            # What a model says about its own generation is not used here, and may be what no library takes.
+            generation_config=GenerationConfig.from_model_config(config),
             output_loading_info=True,
             weights_only=True,
             trust_remote_code=False,

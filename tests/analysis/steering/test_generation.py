@@ -34,6 +34,35 @@ def test_the_cache_gives_what_computing_anew_gives(family, positions):
     assert fast != generate(model, START, SEEDS, length=5, temperature=2.0)
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "positions"),
+    [
+        ("gpt2", {"n_positions": 12}, "learned"),
+        ("opt", {"max_position_embeddings": 12}, "learned"),
+        ("llama", {"max_position_embeddings": 12}, "rotary"),
+        ("falcon", {"max_position_embeddings": 12}, "rotary"),
+        ("gemma3", {"text_config": {**CONFIGS["gemma3"]["text_config"], "max_position_embeddings": 12}}, "rotary"),
+        ("mpt", {"max_seq_len": 12}, "ALiBi with a table"),
+    ],
+)
+def test_texts_end_where_the_model_s_positions_do(family, changes, positions):
+    """The last token is drawn and never read: with a start of three, ten are written and scored; eleven are refused."""
+    model = tiny_model(family, **changes)
+    arguments = {"forcings": forcings(model), "rows": ROWS, "temperature": 2.0}
+    texts = generate(model, START, SEEDS, length=12 - len(START) + 1, **arguments)
+    assert {len(text) for text in texts} == {13 - len(START)}
+    assert all(nats > 0 for nats in text_nats(model, START, texts, 4))
+    with pytest.raises(
+        ValueError,
+        match=rf"length={14 - len(START)}: the model has 12 positions, and {len(START)} of them are the start of a text; give at most {13 - len(START)}$",
+    ):
+        generate(model, START, SEEDS, length=14 - len(START), **arguments)  # fmt: skip
+
+
+def test_positions_without_an_end_allow_any_length():
+    assert len(generate(tiny_model("bloom"), START, [1], length=100)[0]) == 100
+
+
 def test_last_position_alone_differs_from_all():
     model = tiny_model("xglm")
     arguments = {"forcings": forcings(model), "rows": ROWS, "length": 8, "temperature": 2.0}
@@ -170,6 +199,7 @@ def test_what_texts_begin_with():
         ({"top_p": 0.0}, "top_p=0.0"),
         ({"length": 0}, "at least 1 token"),
         ({"start": []}, "start is empty"),
+        ({"start": [64]}, "texts begin with token 64, but the model's vocabulary has 64 entries: use the tokenizer"),
         ({"forcings": [Forcing((3,), (3e38,))], "rows": [0], "mode": "multiply"}, "logits are not finite: .*lower strength"),
     ],
 )  # fmt: skip
