@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
-from ...model import XGLMForCausalLM
-from ...model.families import Family
-from ...model.sites import use_family
-from ..errors import CheckpointDamagedError, first_line
-from ..hardware import multiplies_bf16
-from ..runs import CHECKPOINT_FILE, checkpoint_info
+from ..model import XGLMForCausalLM
+from ..model.families import Family
+from ..model.sites import use_family
+from .errors import CheckpointDamagedError, first_line
+from .hardware import multiplies_bf16
+from .runs import CHECKPOINT_FILE, checkpoint_info
 
 log = logging.getLogger(__name__)
 

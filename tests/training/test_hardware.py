@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 from babelscope.training.hardware import accelerator_kind, multiplies_bf16
-from babelscope.training.sweep.loading import placed
+from babelscope.training.loading import placed
 
 WITHOUT = {"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
 WITH = {**WITHOUT, "amx_bf16": True}

@@ -11,8 +11,8 @@ from ...analysis.experts.selfcond import write_expertise
 from ...analysis.experts.settings import ResponseSettings
 from ...model.families import Family, family_problems
 from ..errors import raise_if
+from ..loading import load_model, placed, placement_problems
 from ..sweep.hub import local_copy, repository
-from ..sweep.loading import load_model, placed, placement_problems
 from ..tokenizers import load_tokenizer
 from .parsing import parsed
 

@@ -18,9 +18,9 @@ from ...model.sites import reading_of
 from ..callbacks.experts import CONCEPTS_FILE
 from ..callbacks.steering import instruments
 from ..errors import raise_if
+from ..loading import load_model, placed, placement_problems
 from ..runs import RunFolder
 from ..sweep.hub import local_copy, repository
-from ..sweep.loading import load_model, placed, placement_problems
 from ..sweep.series import Checkpoint, CheckpointSource, find_series
 from ..tokenizers import load_tokenizer
 from .parsing import parsed

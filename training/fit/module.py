@@ -9,7 +9,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from ...model import XGLMForCausalLM, build_model, linear_cross_entropy, preset
+from ...model import XGLMForCausalLM, build_model, linear_cross_entropy
+from .beginning import run_config, take_weights
 from .optimizer import learning_rate_factor, parameter_groups
 
 
@@ -22,7 +23,7 @@ class Pretraining(pl.LightningModule):
 
     def __init__(
         self,
-        preset: str = "xglm-257m",
+        preset: str | None = None,
         overrides: dict[str, Any] | None = None,
         seed: int | None = None,
         learning_rate: float = 1e-3,
@@ -40,8 +41,10 @@ class Pretraining(pl.LightningModule):
         """Describe the model and its training; nothing is allocated before the fit begins.
 
         Args:
-            preset: name of the model configuration (babelscope.model.PRESETS).
-            overrides: single fields of XGLMConfig that differ from the preset.
+            preset: name of the model configuration (babelscope.model.PRESETS), by default xglm-257m; none where the run
+                begins from a checkpoint.
+            overrides: single fields of XGLMConfig that differ from the preset; of a checkpoint's, those that change no
+                weight: dropout, attention_dropout, activation_dropout, layerdrop, max_position_embeddings.
             seed: seed of the initial weights; by default the run's, `seed_everything`, and 0 where there is none.
             learning_rate: peak learning rate of AdamW.
             weight_decay: decay of matrices and embeddings; norms and biases have none.
@@ -57,6 +60,8 @@ class Pretraining(pl.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
+        self.begin_from: str | None = None
+        """Folder of a checkpoint, ours or another XGLM in Hugging Face form, whose weights are those of step 0."""
         self.model: XGLMForCausalLM | None = None
         self._decoder: Any = None
         self.step_loss: Tensor | None = None
@@ -70,8 +75,10 @@ class Pretraining(pl.LightningModule):
         if self.model is not None:
             return
         settings = self.hparams
-        config = preset(settings["preset"], **(settings["overrides"] or {}))
+        config = run_config({**settings, "from": self.begin_from})
         self.model = build_model(config, settings["seed"] or 0, settings["attention"])
+        if self.begin_from is not None:
+            take_weights(self.model, self.begin_from)
         if settings["recompute_activations"]:
             self.model.activation_checkpointing_enable()
         # Not registered as a submodule: the compiled decoder shares the model's parameters.

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ...analysis.concepts.concept_set import SHIPPED_SENTENCES
-from ...model.presets import preset
 from ..callbacks.checks import repeated, settings_out_of_range, writers
 from ..callbacks.schedule import StepSchedule
 from ..data.datamodule import micro_batches
 from ..data.mixture import Mixture
 from ..data.store import TokenStore
 from ..runs import RunFolder
-from .optimizer import DECAYS
+from .beginning import run_config, words_differ
+from .optimizer import DECAYS, learning_rate_factor
 
 
 def problems_of(config: Mapping[str, Any], resume: bool, world_size: int | None = None) -> list[str]:
@@ -82,13 +82,15 @@ def _optimisation(model: Mapping[str, Any], trainer: Mapping[str, Any]) -> Itera
 def _model_and_data(model: Mapping[str, Any], data: Mapping[str, Any], world_size: int | None) -> Iterator[str]:
     config = store = None
     try:
-        config = preset(model["preset"], **(model.get("overrides") or {}))
+        config = run_config(model)
     except (ValueError, TypeError) as error:
         yield f"model: {error}"
     try:
         store = TokenStore(data["store"])
     except ValueError as error:
         yield f"data.store: {error}"
+    if config is not None and store is not None and model.get("from") is not None:
+        yield from words_differ(Path(model["from"]), store)
     for field in ("global_batch_size", "micro_batch_size"):
         if data[field] < 1:
             yield f"data.{field}={data[field]}: give at least 1 sequence"
@@ -148,23 +150,54 @@ def _paths(trainer: Mapping[str, Any]) -> Iterator[str]:
                 yield f"trainer.callbacks[{index}].{field}={path} does not exist: name a file or folder that does"
 
 
-def changes_since(began: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Differences between the configuration a run began with and the one it is resumed with.
+def changes_since(began: Mapping[str, Any], now: Mapping[str, Any], step: int) -> tuple[list[str], list[str]]:
+    """Differences between the configuration a run began with and the one it is resumed with at a step.
+
+    A run may become longer (or shorter) where the learning rates that it has had so far are the same for both lengths.
 
     Returns:
-        Those that would make another run of it, and those that only change what is watched or how fast it goes.
+        Those that would make another run of it, with what to do, and those that only change what is watched, how fast
+        it goes, or how far.
     """
     decisive: list[str] = []
     harmless: list[str] = []
+    same_course = False
+    if began["trainer"].get("max_steps") != now["trainer"].get("max_steps"):
+        problem = _other_length(began, now, step)
+        same_course = problem is None
+        decisive += [] if problem is None else [problem]
     free = ("data.num_workers", "data.micro_batch_size", "data.store", "model.compile", "model.recompute_activations")
     for field, before, after in _differences(began, now):
-        if field in ("run", "note"):
+        if field in ("run", "note") or (field == "trainer.max_steps" and not same_course):
             continue
         line = f"{field} was {before!r} and is {after!r}"
         part = field.split(".")[0]
-        course = field in ("trainer.max_steps", "trainer.precision", "trainer.gradient_clip_val", "seed_everything")
-        (decisive if course or (part in ("model", "data") and field not in free) else harmless).append(line)
+        course = field in ("trainer.precision", "trainer.gradient_clip_val", "seed_everything")
+        if course or (part in ("model", "data") and field not in free):
+            decisive.append(f"{line} since the run began: set it back, or start a new run")
+        else:
+            harmless.append(line)
     return decisive, harmless
+
+
+def _other_length(began: Mapping[str, Any], now: Mapping[str, Any], step: int) -> str | None:
+    """Why a run that stands at a step can't be made longer or shorter; None if it can."""
+    old, new = began["trainer"]["max_steps"], now["trainer"]["max_steps"]
+    line = f"trainer.max_steps was {old} when the run began and is {new}"
+    if new < step:
+        return f"{line}, and the run is at step {step} already: give a later step"
+    model = began["model"]
+    course = (model["decay"], model["decay_floor"], model["decay_share"])
+    before, after = (learning_rate_factor(model["warmup_steps"], total, *course) for total in (old, new))
+    # The rate of the next step is part of the state already.
+    if all(before(taken) == after(taken) for taken in range(step + 1)):
+        return None
+    unlike = next(taken for taken in range(step + 1) if before(taken) != after(taken))
+    return (
+        f"{line}, and with model.decay={model['decay']} the learning rates of the {step} steps taken depend on it from step "
+        f"{unlike + 1} on: set it back, or begin a new run from a checkpoint (model.from). A run with model.decay=constant, "
+        f"or wsd before its decay begins, can be made longer"
+    )
 
 
 def _differences(a: Any, b: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

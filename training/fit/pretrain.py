@@ -24,6 +24,7 @@ from ..errors import raise_if
 from ..hardware import accelerator_kind, multiplies_bf16
 from ..paths import expand_paths
 from ..runs import RunFolder
+from .beginning import DEFAULT_PRESET
 from .checkpoints import ResumeStates, ScheduledCheckpoints, newest_whole_state
 from .metrics import StepMetrics
 from .module import Pretraining
@@ -50,6 +51,7 @@ class PretrainCLI(LightningCLI):
     """LightningCLI with the run's folder, the run's own callbacks, and all mistakes reported at once."""
 
     resume_from: Path | None = None
+    _begin_from: str | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what belongs to a run rather than to the model, the data or the trainer."""
@@ -58,6 +60,12 @@ class PretrainCLI(LightningCLI):
             "--resume",
             action="store_true",
             help="go on with the newest whole resume state of the run; a run that has not begun starts",
+        )
+        parser.add_argument(
+            "--model.from",
+            type=str | None,
+            default=None,
+            help="folder of a checkpoint, ours or an XGLM in Hugging Face form: step 0 of the run has its weights",
         )
         parser.add_argument("--note", type=str | None, default=None, help="shown at the top of the run's report")
         parser.add_lightning_class_args(ScheduledCheckpoints, "checkpoints")
@@ -69,11 +77,19 @@ class PretrainCLI(LightningCLI):
         raise_if(expand_paths(self.config))
         self._one_seed()
         self._precision()
+        if self.config.model["from"] is None:
+            self.config.model.preset = self.config.model.preset or DEFAULT_PRESET
         config = self.config.as_dict()
         raise_if(problems_of(config, config["resume"], _known_world_size(config["trainer"])))
         run = RunFolder(Path(self.config.run))
         self.resume_from = _state_to_resume(run, _comparable(config)) if self.config.resume else None
         self.config.trainer.default_root_dir = str(run.path)
+        # No argument of the module: Python keeps the word for itself.
+        self._begin_from = self.config.model.pop("from")
+
+    def after_instantiate_classes(self) -> None:
+        """Tell the module which weights to begin with; the configuration keeps it too."""
+        self.model.begin_from = self.config.model["from"] = self._begin_from
 
     def _one_seed(self) -> None:
         """Initial weights, order of the data and dropout follow from one seed, unless the first two have their own."""
@@ -193,7 +209,8 @@ def _announce(cli: PretrainCLI, run: RunFolder) -> None:
     shares = ", ".join(f"{language} {weight:.1%}" for language, weight in weights)
     steps = cli.trainer.max_steps
     tokens = data.global_batch_size * data.block_length
-    log.info("Run %s: %s, %d steps of %s tokens", run.path, cli.config.model.preset, steps, f"{tokens:,}")
+    origin = cli.config.model.preset or f"from {cli.model.begin_from}"
+    log.info("Run %s: %s, %d steps of %s tokens", run.path, origin, steps, f"{tokens:,}")
     log.info("Languages: %s", shares)
     if cli.resume_from is not None:
         log.info("Resuming from %s", cli.resume_from)
@@ -208,8 +225,10 @@ def _state_to_resume(run: RunFolder, config: dict[str, Any]) -> Path | None:
     if state is None:
         raise_if([f"run={run.path}: no resume state is whole; start again in another folder"])
     if run.config.exists():
-        decisive, harmless = changes_since(yaml.safe_load(run.config.read_text(encoding="utf-8")), config)
-        raise_if(f"{line} since the run began: set it back, or start a new run" for line in decisive)
+        began = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        step = next(step for step, path in run.resume_states() if path == state)
+        decisive, harmless = changes_since(began, config, step)
+        raise_if(decisive)
         for line in harmless:
             log.warning("Resumed with a change: %s", line)
     return state

@@ -15,11 +15,11 @@ from ..callbacks import AnalysisCallback, CheckpointHealth
 from ..callbacks.checks import repeated, unready
 from ..data.store import TokenStore
 from ..errors import raise_if
+from ..loading import placed, placement_problems
 from ..runs import RunFolder
 from ..tokenizers import has_tokenizer
 from .claims import Claims
 from .hub import CheckpointMissing, Hub
-from .loading import placed, placement_problems
 from .order import Sweep
 from .series import CheckpointSource, Phase, Point, find_series
 from .settings import changes, remember

@@ -16,10 +16,10 @@ from ...model.families import Family
 from ..callbacks import AnalysisCallback, CheckpointHealth
 from ..callbacks.tracking import log_findings
 from ..errors import CheckpointDamagedError, ConfigError
+from ..loading import load_model
 from ..runs import RunFolder
 from ..tokenizers import load_tokenizer
 from .checkpoint import Checkpoint
-from .loading import load_model
 from .settings import other_settings
 
 log = logging.getLogger(__name__)

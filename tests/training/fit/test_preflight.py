@@ -90,12 +90,35 @@ def test_no_command_shows_the_usage(run_cli, capsys):
 
 
 def test_changes_are_told_apart_by_what_they_change():
-    began = {"run": "a", "model": {"learning_rate": 1.0}, "data": {"num_workers": 0}, "trainer": {"max_steps": 5}}
-    now = {"run": "b", "model": {"learning_rate": 2.0}, "data": {"num_workers": 2}, "trainer": {"max_steps": 9}}
-    decisive, harmless = changes_since(began, now)
-    assert decisive == ["model.learning_rate was 1.0 and is 2.0", "trainer.max_steps was 5 and is 9"]
+    began = {"run": "a", "model": {"learning_rate": 1.0}, "data": {"num_workers": 0}, "trainer": {"precision": "32"}}
+    now = {"run": "b", "model": {"learning_rate": 2.0}, "data": {"num_workers": 2}, "trainer": {"precision": "64"}}
+    decisive, harmless = changes_since(began, now, 3)
+    assert decisive == [
+        "model.learning_rate was 1.0 and is 2.0 since the run began: set it back, or start a new run",
+        "trainer.precision was '32' and is '64' since the run began: set it back, or start a new run",
+    ]
     assert harmless == ["data.num_workers was 0 and is 2"]
-    assert changes_since(began, began) == ([], [])
+    assert changes_since(began, began, 3) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("decay", "step", "longer", "problem"),
+    [
+        ("constant", 100, 200, None),
+        ("constant", 60, 50, "the run is at step 60 already"),
+        ("wsd", 80, 200, None),  # the decay of 100 steps begins behind step 80
+        ("wsd", 81, 200, "from step 82 on"),
+        ("cosine", 40, 200, "from step 12 on"),
+        ("cosine", 9, 200, None),  # still warming up
+    ],
+)
+def test_a_run_may_become_longer_where_its_learning_rates_stay_the_same(decay, step, longer, problem):
+    course = {"decay": decay, "decay_floor": 0.1, "decay_share": 0.2, "warmup_steps": 10}
+    began, now = ({"model": course, "trainer": {"max_steps": steps}} for steps in (100, longer))
+    decisive, harmless = changes_since(began, now, step)
+    assert harmless == ([] if problem else [f"trainer.max_steps was 100 and is {longer}"])
+    assert len(decisive) == (problem is not None)
+    assert problem is None or problem in decisive[0]
 
 
 def test_what_callbacks_read_is_read_before_anything_is_written(tmp_path, run_config, run_cli, capsys):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,7 +196,7 @@ def test_a_damaged_state_is_named_and_the_one_before_it_taken(whole_run, tmp_pat
 
 
 def test_a_replay_uses_the_kernel_of_the_run(tmp_path, run_config, run_cli):
-    from babelscope.training.sweep.loading import load_model
+    from babelscope.training.loading import load_model
 
     config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=1, model__attention="eager")
     config["model"]["warmup_steps"] = 1
@@ -263,3 +264,73 @@ def test_a_run_whose_time_is_up_says_so_and_goes_on_to_the_same_end(
     assert run_cli("pretrain", config, "--resume") == 0
     assert losses(run) == losses(whole_run)
     assert same_weights(weights(run, 8), weights(whole_run, 8))
+
+
+def test_a_run_made_longer_equals_the_longer_run(tmp_path, run_config, run_cli, capsys):
+    """A constant learning rate does not know how long the run is; a cosine does, and the message says what would go."""
+    config = run_config(tmp_path / "grown", trainer__max_steps=6, model__decay="constant")
+    assert run_cli("pretrain", config) == 0
+    config["trainer"]["max_steps"] = 8
+    assert run_cli("pretrain", config, "--resume") == 0
+    assert run_cli("pretrain", run_config(tmp_path / "whole", trainer__max_steps=8, model__decay="constant")) == 0
+    assert losses(tmp_path / "grown") == losses(tmp_path / "whole")
+    assert same_weights(weights(tmp_path / "grown", 8), weights(tmp_path / "whole", 8))
+    config = run_config(tmp_path / "cosine", callbacks=False, trainer__max_steps=4)
+    assert run_cli("pretrain", config) == 0
+    config["trainer"]["max_steps"] = 8
+    capsys.readouterr()
+    assert run_cli("pretrain", config, "--resume") == 2
+    assert "begin a new run from a checkpoint (model.from)" in capsys.readouterr().err
+
+
+def test_a_run_begins_from_weights(tmp_path, whole_run, toy_store, run_config, run_cli):
+    """Ours, and a stock XGLM as the library saves it; step 0 has them to the bit, and learns from there."""
+    checkpoint = RunFolder(whole_run).checkpoint(8)
+    stock = tmp_path / "stock"
+    model = AutoModelForCausalLM.from_pretrained(checkpoint)
+    model.save_pretrained(stock)
+    for number, folder in enumerate((checkpoint, stock)):
+        config = run_config(tmp_path / f"run{number}", trainer__max_steps=5, **{"model__from": str(folder)})
+        del config["model"]["preset"], config["model"]["overrides"]
+        assert run_cli("pretrain", config) == 0
+        run = tmp_path / f"run{number}"
+        assert same_weights(weights(run, 0), weights(whole_run, 8))
+        assert not same_weights(weights(run, 5), weights(whole_run, 8))
+        assert yaml.safe_load(RunFolder(run).config.read_text())["model"]["from"] == str(folder)
+        first = read_findings(run / "results", "validation", 0).table["value"]
+        assert first.equals(read_findings(whole_run / "results", "validation", 8).table["value"])
+    # A run that began so goes on like any other.
+    assert run_cli("pretrain", config, "--resume") == 0
+
+
+def test_weights_that_do_not_fit_are_refused_beforehand(tmp_path, whole_run, run_config, run_cli, capsys):
+    checkpoint = RunFolder(whole_run).checkpoint(8)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "gpt2"}')
+    words = tmp_path / "words"
+    shutil.copytree(checkpoint, words)
+    (tmp_path / "half").mkdir()
+    definition = json.loads((words / "tokenizer.json").read_text())
+    definition["added_tokens"] += [{**definition["added_tokens"][0], "id": 319, "content": "<new>"}]
+    (words / "tokenizer.json").write_text(json.dumps(definition))
+    overrides = {"dropout": 0.2, "num_layers": 9}
+    for folder, change, message in (
+        (whole_run, {}, f"is a run: name one of its checkpoints, for example {checkpoint}"),
+        (
+            tmp_path / "nowhere",
+            {},
+            "does not exist: name the folder of a checkpoint; one on the hub is fetched by hf down",
+        ),
+        (tmp_path / "half", {}, "has no config.json"),
+        (other, {}, "is a gpt2, and what is trained here is XGLM"),
+        (checkpoint, {"preset": "toy"}, "brings its own configuration: leave preset=toy out"),
+        (checkpoint, {"overrides": overrides}, "overrides.num_layers=9: the weights of from="),
+        (words, {}, "has another tokenizer than data.store="),
+    ):
+        config = run_config(tmp_path / "run", callbacks=False, **{"model__from": str(folder)})
+        del config["model"]["preset"], config["model"]["overrides"]
+        config["model"] |= change
+        assert run_cli("pretrain", config) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

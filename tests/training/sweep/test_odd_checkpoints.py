@@ -7,7 +7,7 @@ import pytest
 from babelscope.analysis.failures import failure_of
 from babelscope.analysis.findings import read_findings
 from babelscope.training.errors import CheckpointDamagedError
-from babelscope.training.sweep.loading import load_model
+from babelscope.training.loading import load_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ...tokenizers_for_tests import WORDS, word_tokenizer
