@@ -10,11 +10,12 @@ import yaml
 from babelscope.analysis.findings import read_rows, result_steps
 from babelscope.analysis.report.write import write_report
 from babelscope.model import build_model, preset
-from babelscope.model.families import Family
+from babelscope.model.derivation import derive_family
+from babelscope.model.families import FAMILIES, Family
 from babelscope.model.sites import unit_sites, use_family
 from babelscope.training import callbacks
 from babelscope.training.commands.cli import main
-from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, Starcoder2Config
 
 from tests.places import ROOT
 
@@ -141,12 +142,14 @@ def test_the_examples_of_other_loops_run(tmp_path, monkeypatch, toy_store, marke
 
 def test_the_example_of_a_family_fits():
     (block,) = (block for block in blocks(ROOT / "docs" / "extending.md", "yaml") if block.startswith("family:"))
-    config = OPTConfig(
-        vocab_size=32, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16
-    )
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    config = Starcoder2Config(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=2, **heads)
+    assert config.model_type not in FAMILIES
     model = AutoModelForCausalLM.from_config(config)
-    use_family(model, Family(**yaml.safe_load(block)["family"]))
+    row = Family(**yaml.safe_load(block)["family"])
+    use_family(model, row)
     assert unit_sites(model)[-1].stop == 2 * (5 * 16 + 24)
+    assert derive_family(model).family == row
 
 
 def test_pages_ask_for_nothing_from_elsewhere():
