@@ -87,7 +87,7 @@ class SteeringAnalysis:
         lonely = [f"{concept} in {language}" for concept, language in pairs if (concept, language) not in plan.others]
         if lonely:
             warnings.append(f"no control with another concept for {', '.join(lonely)}: no other concept has experts")
-        warnings += getattr(self.words, "warnings", ())
+        warnings += [*self.identifier.warnings, *self.words.warnings]
         settings = {
             "concepts": list(dict.fromkeys(concept for concept, _ in pairs)),
             "source_languages": list(dict.fromkeys(language for _, language in pairs)),

@@ -5,7 +5,7 @@ of all their words does both.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from ..concepts.languages import LANGUAGES
 from ..concepts.lexicon import FORM, Lexicon
 from ..concepts.word_forms import Matcher
 from ..findings import UNCLEAR
+from .language_names import base_language, codes_of
 
 MIN_LETTERS = 10
 """Letters of different words that a text needs to have a language; a Han character counts as three."""
@@ -28,9 +29,10 @@ Shown = frozenset[tuple[str, str]]
 
 
 class Identifier(Protocol):
-    """Says the language of each text: one of `languages` or `UNCLEAR`."""
+    """Says the language of each text: one of `languages` or `UNCLEAR`; `warnings` name what it can't tell."""
 
     languages: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def identify(self, texts: Sequence[str]) -> list[str]: ...
 
@@ -39,6 +41,7 @@ class ConceptWords(Protocol):
     """Says which concepts each text has a word of, and in which language; knows the words of some concepts only."""
 
     concepts: frozenset[str]
+    warnings: tuple[str, ...]
 
     def shown(self, texts: Sequence[str]) -> list[Shown]: ...
 
@@ -49,29 +52,45 @@ class LinguaIdentifier:
     What a text says again counts once: runs of a repeated string and repeated words are dropped first, and what is
     left needs `MIN_LETTERS` letters. A text in a language outside the run's is given to the nearest one of them.
 
+    Languages may be called by any tag that corpora use (pt-br, zho_Hans, arb, no); what is found has the run's own name.
+    `languages` are those that can be told apart. Others (lingua does not know them, or two names mean the same language
+    to it) are in `warnings`: texts in them are unclear, or taken for a language that is near.
+
     Args:
-        languages: ISO 639-1 codes, two at least.
+        languages: names, two at least that lingua knows.
         margin: by how much lingua's confidence in the first language must exceed that in the second.
 
     Raises:
-        ValueError: a code that lingua does not know, or fewer than two.
+        ValueError: fewer than two that can be told apart.
     """
 
     def __init__(self, languages: Iterable[str], margin: float = MARGIN) -> None:
-        self.languages = tuple(sorted(set(languages)))
         self.margin = margin
         known = {code.name.lower(): code for code in IsoCode639_1.__dict__.values() if isinstance(code, IsoCode639_1)}
-        unknown = [language for language in self.languages if language not in known]
-        if unknown:
-            raise ValueError(
-                f"languages: {', '.join(unknown)} cannot be identified; lingua knows {', '.join(sorted(known))}"
+        given = sorted(set(languages))
+        self._names: dict[str, list[str]] = {}
+        for name in given:
+            for code in codes_of(name):
+                if code in known:
+                    self._names.setdefault(code, []).append(name)
+        alone = {names[0] for names in self._names.values() if len(names) == 1}
+        self.languages = tuple(name for name in given if name in alone)
+        lost = [name for name in given if name not in alone]
+        self.warnings: tuple[str, ...] = (
+            (
+                f"languages: {', '.join(lost)} can't be identified (lingua does not know them, or not apart): texts in them "
+                "count as unclear, or as a language that is near",
             )
+            if lost
+            else ()
+        )
         if len(self.languages) < 2:
+            can = ", ".join(self.languages) or "none"
             raise ValueError(
-                f"languages={list(self.languages)}: telling languages apart needs two or more; name those that texts "
-                "may be in"
+                f"languages={given}: telling languages apart needs two or more, and of these lingua can identify {can}; "
+                f"name those that texts may be in. It knows {', '.join(sorted(known))}"
             )
-        self._detector = LanguageDetectorBuilder.from_iso_codes_639_1(*(known[code] for code in self.languages)).build()
+        self._detector = LanguageDetectorBuilder.from_iso_codes_639_1(*(known[code] for code in self._names)).build()
 
     def identify(self, texts: Sequence[str]) -> list[str]:
         """Languages of the texts, in order."""
@@ -80,8 +99,13 @@ class LinguaIdentifier:
         judged = [number for number, text in enumerate(said) if _letters(text) >= MIN_LETTERS]
         confidences = self._detector.compute_language_confidence_values_in_parallel([said[number] for number in judged])
         for number, values in zip(judged, confidences, strict=True):
-            if values[0].value - values[1].value >= self.margin:
-                found[number] = values[0].language.iso_code_639_1.name.lower()
+            shares: dict[str, float] = defaultdict(float)
+            for value in values:
+                names = self._names[value.language.iso_code_639_1.name.lower()]
+                shares[names[0] if len(names) == 1 else UNCLEAR] += value.value
+            (first, most), (_, second) = [*sorted(shares.items(), key=lambda share: -share[1]), ("", 0.0)][:2]
+            if most - second >= self.margin:
+                found[number] = first
         return found
 
 
@@ -94,6 +118,8 @@ class WordIdentifier:
     Raises:
         ValueError: a word of two languages.
     """
+
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, words: Mapping[str, Iterable[str]]) -> None:
         self.languages = tuple(sorted(words))
@@ -121,6 +147,8 @@ class KnownWords:
         words: language -> concept -> its words.
     """
 
+    warnings: tuple[str, ...] = ()
+
     def __init__(self, words: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
         self._of: dict[str, set[tuple[str, str]]] = {}
         for language, concepts in words.items():
@@ -141,15 +169,15 @@ class LexiconWords:
     """
 
     def __init__(self, lexicon: Lexicon, languages: Iterable[str]) -> None:
-        languages = sorted(set(languages))
+        codes = {name: base_language(name) for name in sorted(set(languages))}
         self.concepts = frozenset(lexicon.concepts)
-        unknown = [language for language in languages if language not in LANGUAGES]
-        self.warnings = (
+        unknown = [name for name, code in codes.items() if code not in LANGUAGES]
+        self.warnings: tuple[str, ...] = (
             (f"words of concepts are not looked for in {', '.join(unknown)}: analysis/languages.py lacks them",)
             if unknown
             else ()
         )
-        self._matchers = {language: Matcher(lexicon, language) for language in languages if language in LANGUAGES}
+        self._matchers = {name: Matcher(lexicon, code) for name, code in codes.items() if code in LANGUAGES}
 
     def shown(self, texts: Sequence[str]) -> list[Shown]:
         """(concept, language) pairs of each text."""

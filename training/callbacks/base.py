@@ -141,18 +141,19 @@ class AnalysisCallback(StepCallback):
         return findings
 
     def tell(self, findings: Findings) -> None:
-        """Log what the findings warn of, in one line: what comes again with other numbers is said once a run.
+        """Log what the findings warn of; the findings keep all of it."""
+        self.warn(f"at step {findings.step}", findings.warnings)
 
-        Warnings are mostly the same at every step. The findings keep all of them.
-        """
+    def warn(self, when: str, warnings: Sequence[str]) -> None:
+        """Log warnings in one line: what comes again with other numbers is said once a run."""
         kinds: dict[str, list[str]] = {}
-        for warning in findings.warnings:
+        for warning in warnings:
             kinds.setdefault(_NUMBER.sub("#", warning), []).append(warning)
         new = [same for kind, same in kinds.items() if kind not in self._told]
         self._told |= kinds.keys()
         if new:
             said = "; ".join(same[0] + (f" ({len(same)} of the kind)" if same[1:] else "") for same in new)
-            log.warning("%s at step %d: %s", findings.analysis, findings.step, said)
+            log.warning("%s %s: %s", self.name, when, said)
 
     def has_results(self, results: str | Path, step: int) -> bool:
         """Whether this analysis already has whole results for a step."""

@@ -90,7 +90,9 @@ class Steering(AnalysisCallback):
             for step in wanted or [0]:
                 check_experts_exist(Path(folder), step)
             spoken = lambda: read_findings(folder, ExpertNeurons.name, wanted[0]).settings["languages"]  # noqa: E731
-        instruments(self.store, self.languages, self.words, spoken)
+        warnings = [w for tells in instruments(self.store, self.languages, self.words, spoken) for w in tells.warnings]
+        if warnings:
+            self.warn("before it begins", warnings)
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Steer `model` as the checkpoint of `step` and write what was found, texts included, below `results`."""

@@ -13,6 +13,7 @@ from ...analysis.findings import Findings, findings_path, read_findings, write_f
 from ...analysis.steering.analysis import SteeringAnalysis
 from ...analysis.steering.generation import check_room, start_tokens
 from ...analysis.steering.settings import SteeringSettings
+from ...analysis.steering.summary import summary
 from ...model.families import Family, family_problems
 from ...model.sites import reading_of
 from ..callbacks.experts import CONCEPTS_FILE
@@ -26,13 +27,6 @@ from ..tokenizers import load_tokenizer
 from .parsing import parsed
 
 log = logging.getLogger(__name__)
-
-CONDITIONS = {
-    "steered": "steered",
-    "unsteered": "unsteered",
-    "random": "random units",
-    "other_concept": "other concept",
-}
 
 
 def steer(
@@ -158,48 +152,6 @@ def run(arguments: list[str]) -> int:
     words = [re.sub("^--[a-z-]+", lambda name: "--" + name[0][2:].replace("-", "_"), word) for word in arguments]
     print(steer(**parsed("steer", steer, words)))
     return 0
-
-
-def summary(findings: Findings, concept: str, language: str, samples: int) -> str:
-    """Shares of languages, presence and fluency of each condition as a table, and some of the texts."""
-    values: dict[tuple[str, str | None], float] = {}
-    for row in findings.table.to_pylist():
-        if row["concept"] in (None, concept) and row["language"] in (None, language):
-            values.setdefault((row["metric"], row["other_language"]), row["value"])
-    names = dict(CONDITIONS) | {f"steered_k{k}": f"steered, k={k}" for k in findings.settings["k_sweep"]}
-    names = {name: title for name, title in names.items() if (f"texts_{name}", None) in values}
-    columns: dict[str, tuple[str, str | None]] = {
-        **{other: ("share", other) for other in (*findings.settings["languages"], "unclear")},
-        **{"concept": ("presence", None), "empty": ("empty", None), "repetitive": ("repetitive", None)},
-    }
-    width = max(len(title) for title in names.values())
-    lines = [
-        f"{findings.settings['k']} experts of {concept} in {language}, {findings.settings['seeds']} texts a condition, "
-        "95 % Wilson intervals",
-        "",
-        " " * width + "".join(f"{column:>18}" for column in columns) + f"{'perplexity':>12}",
-    ]
-    for name, title in names.items():
-        cells = []
-        for metric, other in columns.values():
-            parts = [values.get((f"{metric}_{name}{end}", other)) for end in ("", "_low", "_high")]
-            cells.append("-" if None in parts else "{:.0%} [{:.0%}, {:.0%}]".format(*parts))  # type: ignore[str-format]
-        lines.append(
-            f"{title:<{width}}" + "".join(f"{c:>18}" for c in cells) + f"{values[f'perplexity_{name}', None]:12.1f}"
-        )
-    for condition in ("steered", "unsteered", "random"):
-        texts = [text for text in findings.texts if text["condition"] == condition]
-        own = [
-            text for text in texts if text["concept"] in (None, concept) and text["k"] in (0, findings.settings["k"])
-        ]
-        lines += ["", f"{CONDITIONS[condition]}:"]
-        lines += [f"  {text['seed']:>3} {text['language']:<8} {_line(text['text'])}" for text in own[:samples]]
-    return "\n".join([*lines, *(f"\n{warning}" for warning in findings.warnings)])
-
-
-def _line(text: str) -> str:
-    """Model output on one line of a terminal, without anything that could steer that."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _checkpoint(model: str, step: int | None) -> tuple[Checkpoint | None, list[str]]:

@@ -273,12 +273,55 @@ def test_short_degenerate_and_undecided_texts_are_unclear():
 
 
 def test_languages_that_cannot_be_identified():
-    with pytest.raises(ValueError, match=r"languages: alvo, xx cannot be identified; lingua knows af, ar, .*, zh, zu"):
+    with pytest.raises(
+        ValueError, match=r"two or more, and of these lingua can identify es; .* It knows af, ar, .*, zh, zu"
+    ):
         LinguaIdentifier(["es", "xx", "alvo"])
     with pytest.raises(ValueError, match=r"languages=\['es'\]: telling languages apart needs two or more"):
         LinguaIdentifier(["es"])
+    with pytest.raises(ValueError, match="of these lingua can identify none"):
+        LinguaIdentifier(["pt", "pt-br"])
     with pytest.raises(ValueError, match="'w0' belongs to aa and to bb"):
         WordIdentifier({"aa": ["w0"], "bb": ["w0"]})
+
+
+def test_languages_by_the_tags_that_corpora_use():
+    """What is found has the run's own name; what lingua does not know is told, and stops nothing."""
+    identifier = LinguaIdentifier(["pt-br", "zho_Hans", "arb_Arab", "no", "swh", "iw", "kn", "am"])
+    assert identifier.languages == ("arb_Arab", "iw", "no", "pt-br", "swh", "zho_Hans")
+    assert "am, kn can't be identified" in identifier.warnings[0]
+    texts = [
+        "vamos todos juntos à praia amanhã de manhã",
+        "我们明天去火车站",
+        "سنذهب غدا إلى محطة القطار القريبة",
+        "jeg vet ikke hva han heter, men han bor i huset ved fjorden",
+        "eg veit ikkje kva han heiter, men han bur i huset ved fjorden",
+        "watoto wanacheza mpira nje ya nyumba yao",
+        "אנחנו הולכים מחר לתחנת הרכבת",
+        "ನಾವು ನಾಳೆ ರೈಲು ನಿಲ್ದಾಣಕ್ಕೆ ಹೋಗುತ್ತೇವೆ",
+    ]
+    assert identifier.identify(texts) == ["pt-br", "zho_Hans", "arb_Arab", "no", "no", "swh", "iw", "unclear"]
+
+
+def test_two_names_of_one_language_are_not_told_apart():
+    identifier = LinguaIdentifier(["pt", "pt-br", "en", "fi"])
+    assert identifier.languages == ("en", "fi")
+    assert "pt, pt-br can't be identified" in identifier.warnings[0]
+    assert identifier.identify(["vamos todos juntos à praia amanhã de manhã", "we all go to the beach"]) == [
+        "unclear",
+        "en",
+    ]
+
+
+def test_words_of_concepts_are_found_under_the_runs_names(tmp_path):
+    path = tmp_path / "words.yaml"
+    path.write_text(
+        "domain: nature\nconcepts:\n  river: {gloss: flowing water, abstractness: concrete, forms: {pt: [rio]}}\n",
+        encoding="utf-8",
+    )
+    words = LexiconWords(Lexicon.load(path), ["pt-br", "zz"])
+    assert words.shown(["um rio largo"]) == [{("river", "pt-br")}]
+    assert "not looked for in zz" in words.warnings[0]
 
 
 def test_toy_languages_are_identified_as_the_world_does():
