@@ -1,7 +1,7 @@
 """A row for an architecture that has none, derived from the model itself: from what its modules compute in one pass.
 
 What follows from what is compared by values: a layer's output is the activation's input, the product of two outputs is
-what the next layer reads. Names of modules decide one thing alone, which of three layers makes queries, keys and values.
+what the next layer reads. Names of modules decide one thing alone, which layers make queries, keys and values.
 """
 
 import re
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .families import FUSED_GATE, Family
-from .one_pass import TOKENS, Pass, Ran, flat, is_product, passed, same
-from .routed import experts_problem
+from .one_pass import TOKENS, Pass, Ran, at_rest, few_tokens, flat, is_product, passed, same
+from .routed import experts_problem, tap
 
+_FUSED = re.compile(r"qkv|query_key_value|^c_attn$")
 _LETTER = re.compile(r"^w?(q|k|v)(_|$|uery|ey|alue|proj|lin)")
 
 
@@ -41,7 +42,15 @@ def derive_family(model: nn.Module) -> Derivation:
     Raises:
         ValueError: with what could not be found, or where blocks differ.
     """
-    found = passed(model)
+    with at_rest(model):
+        return _derived(model)
+
+
+def _derived(model: nn.Module) -> Derivation:
+    try:
+        found = passed(model)
+    except (TypeError, RuntimeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{type(model).__name__} can't be run on a few tokens: {error}") from error
     names = {module: name for name, module in model.named_modules()}
     path, blocks = _blocks(model, found)
     for number, block in enumerate(blocks):
@@ -50,7 +59,7 @@ def derive_family(model: nn.Module) -> Derivation:
                 f"block {number} of {path} ran {found.ran[block].times} times in one pass: it can't be told apart"
             )
     units, activation, left_out = _units(blocks[0], found)
-    experts = _experts(blocks[0], found)
+    experts, problem = _experts(model, blocks, found)
     backbone, note = _backbone(model, path, found, names)
     if not units and experts is None:
         raise ValueError(f"{path} has blocks without linear layers: name its units by hand")
@@ -58,43 +67,14 @@ def derive_family(model: nn.Module) -> Derivation:
     _check(model, family, blocks, found)
     notes = [note, _head_note(model, found)]
     if left_out:
-        notes.append(f"left out, as they give one number a token or run otherwise: {', '.join(left_out)}")
-    return Derivation(family, tuple(notes))
-
-
-def advice(model: nn.Module) -> str:
-    """What to do about an architecture without a row: the row that can be derived, ready to be pasted, or why none."""
-    kind = getattr(getattr(model, "config", None), "model_type", None)
-    try:
-        found = derive_family(model)
-    except (ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:  # whatever a model may do
-        return (
-            f"none could be derived from the model itself ({error}): give the paths, in YAML for the field family or in "
-            "JSON for --family, as family: {backbone: model, blocks: model.layers, units: {q: self_attn.q_proj, "
-            "k: self_attn.k_proj, v: self_attn.v_proj, attn_out: self_attn.o_proj, ffn_gate: mlp.gate_proj, "
-            "ffn_in: mlp.up_proj, ffn_out: mlp.down_proj}, activation: mlp.act_fn}"
+        notes.append(
+            f"left out, as they give one number a token, several things, or run otherwise: {', '.join(left_out)}"
         )
-    return (
-        "say family: auto (--family auto), which reads it by the row derived from the model itself, or give that row: in "
-        f"YAML as\n{as_yaml(found.family)}\nor in Python as\nFAMILIES[{kind!r}] = {as_python(found.family)}\n"
-        f"({'; '.join(found.notes)})"
-    )
-
-
-def as_yaml(family: Family) -> str:
-    """A row for the field `family` of a configuration, on one line, which is what --family takes behind the colon too."""
-    units = ", ".join(f"{name}: {path}" for name, path in family.units.items())
-    parts = {"backbone": family.backbone, "blocks": family.blocks, "units": f"{{{units}}}"}
-    parts |= {name: value for name in ("activation", "experts") if (value := getattr(family, name)) is not None}
-    return f"family: {{{', '.join(f'{name}: {value}' for name, value in parts.items())}}}"
-
-
-def as_python(family: Family) -> str:
-    """A row for the table of families."""
-    units = ", ".join(f'"{name}": "{path}"' for name, path in family.units.items())
-    parts = [f'backbone="{family.backbone}"', f'blocks="{family.blocks}"', f"units={{{units}}}"]
-    parts += [f'{name}="{value}"' for name in ("activation", "experts") if (value := getattr(family, name)) is not None]
-    return f"Family({', '.join(parts)})"
+    if activation is None and experts is None:
+        notes.append("no module applies an activation: there is no site ffn_act, and layers keep names of their own")
+    if problem:
+        notes.append(problem)
+    return Derivation(family, tuple(notes))
 
 
 def _blocks(model: nn.Module, found: Pass) -> tuple[str, list[nn.Module]]:
@@ -123,13 +103,9 @@ def _units(block: nn.Module, found: Pass) -> tuple[dict[str, str], str | None, l
     tokens = len(TOKENS) * len(TOKENS[0])
     left_out = []
     for module in list(linear):
-        gave = found.ran[module].gave
-        if (
-            gave is None
-            or found.ran[module].times != 1
-            or gave.shape[-1] == 1
-            or gave.numel() != tokens * gave.shape[-1]
-        ):
+        ran = found.ran[module]
+        width = ran.gave.shape[-1] if ran.gave is not None and ran.alone else 1
+        if ran.times != 1 or width == 1 or ran.gave.numel() != tokens * width:  # type: ignore[union-attr]
             linear.remove(module)
             left_out.append(path[module])
     roles, activation = _feed_forward(linear, order, found)
@@ -185,13 +161,20 @@ def _attention(rest: list[nn.Module], path: dict[nn.Module, str], found: Pass) -
     if not rest:
         return roles
     first = [module for module in rest if same(flat(found.ran[module].read), found.ran[rest[0]].read)]
-    letters = [_LETTER.match(path[module].rpartition(".")[2].lower()) for module in first]
+    parents = {module: path[module].rpartition(".")[0] for module in rest}
+    own = [path[module].rpartition(".")[2].lower() for module in first]
+    letters = [_LETTER.match(name) for name in own]
     if len(first) == 3 and {letter and letter[1] for letter in letters} == {"q", "k", "v"}:
         roles = {module: letter[1] for module, letter in zip(first, letters, strict=True) if letter}
-    elif len(first) == 1 and len(rest) == 2:
-        roles = {rest[0]: "qkv"}
-    if roles and len(rest) == len(first) + 1:
-        roles[rest[-1]] = "attn_out"
+    elif len(first) == 1 and _FUSED.search(own[0]):
+        roles = {first[0]: "qkv"}
+    # Attention ends with the one other layer of its module, or of the block.
+    others = [module for module in rest if module not in first]
+    beside = [module for module in others if parents[module] == parents[first[0]]]
+    for last in (beside, others):
+        if roles and len(last) == 1:
+            roles[last[0]] = "attn_out"
+            break
     return roles
 
 
@@ -206,19 +189,38 @@ def _is_elementwise(module: nn.Module, ran: Ran) -> bool:
     turned = ran.read.clone()
     turned[..., 1:] = 0
     try:
-        with torch.no_grad():
-            alone = module(turned)
+        alone = module(turned)
     except (TypeError, RuntimeError, ValueError, IndexError):  # needs more than one argument: no activation
         return False
     return isinstance(alone, Tensor) and alone.shape == ran.gave.shape and same(alone[..., :1], ran.gave[..., :1])
 
 
-def _experts(block: nn.Module, found: Pass) -> str | None:
-    """Path of the routed experts whose neurons can be read."""
-    for name, module in block.named_modules():
-        if isinstance(getattr(module, "down_proj", None), nn.Parameter) and experts_problem(module) is None:
-            return name
-    return None
+def _experts(model: Any, blocks: list[nn.Module], found: Pass) -> tuple[str | None, str | None]:
+    """Path of the routed experts whose neurons can be read, or what hinders that; checked against the model's logits."""
+    held = ((name, module) for name, module in blocks[0].named_modules() if _holds_experts(module))
+    path, experts = next(held, (None, None))
+    if path is None:
+        return None, None
+    problem = experts_problem(experts)
+    if problem is None:
+        every = [module for block in blocks for name, module in block.named_modules() if name == path]
+        shape = [few_tokens(model).shape]
+        taps = [tap(module, 0, "expert_gated", lambda _values: None, shape) for module in every]
+        try:
+            if same(model(input_ids=few_tokens(model), use_cache=False).logits, found.logits):
+                return path, None
+            problem = "computed one by one they give other logits"
+        except (TypeError, RuntimeError, IndexError) as error:
+            problem = f"they do not compute as others do: {error}"
+        finally:
+            for made in taps:
+                made.remove()
+    return None, f"left out: the neurons of the routed experts in {path} can't be read ({problem})"
+
+
+def _holds_experts(module: nn.Module) -> bool:
+    # The weight of a convolution has three dimensions as well.
+    return any(values.dim() == 3 and name != "weight" for name, values in module.named_parameters(recurse=False))
 
 
 def _backbone(model: Any, blocks: str, found: Pass, names: dict[nn.Module, str]) -> tuple[str, str]:
@@ -232,15 +234,27 @@ def _backbone(model: Any, blocks: str, found: Pass, names: dict[nn.Module, str])
         if name and module in found.ran and blocks.startswith(f"{name}.")
     ]
     around.sort(key=lambda item: len(item[0]), reverse=True)
-    for name, module in around:
+    alone = [(name, module) for name, module in around if _runs_alone(model, module, found)]
+    for name, module in alone:
         if same(found.ran[module].gave, found.ran[head].read):
             return name, f"the LM head reads what {name} gives"
-    if not around:
+    if not alone:
         raise ValueError(
-            f"{type(model).__name__} has no module around {blocks} that runs by itself, without the LM head"
+            f"{type(model).__name__} has no module around {blocks} that gives hidden states for token ids, without the LM "
+            "head"
         )
-    name = around[0][0]
+    name = alone[0][0]
     return name, f"the LM head does not read what {name} gives as it is: losses are taken from the model's own logits"
+
+
+def _runs_alone(model: Any, module: nn.Module, found: Pass) -> bool:
+    """Whether a module, given token ids alone, gives what it gave inside of the model."""
+    ids_BT = few_tokens(model)
+    try:
+        given = module(input_ids=ids_BT, attention_mask=torch.ones_like(ids_BT), use_cache=False)
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):  # it wants something else
+        return False
+    return same(getattr(given, "last_hidden_state", None), found.ran[module].gave)
 
 
 def _head_note(model: Any, found: Pass) -> str:

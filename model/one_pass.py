@@ -21,6 +21,8 @@ class Ran:
     times: int = 0
     read: Tensor | None = None
     gave: Tensor | None = None
+    alone: bool = False
+    """Whether that is all it gave: some give several things."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ def _watched(model: nn.Module, ran: dict[nn.Module, Ran]) -> Iterator[None]:
             entry.times + 1,
             read.clone() if isinstance(read, Tensor) else None,
             gave.clone() if isinstance(gave, Tensor) else None,
+            isinstance(output, Tensor),
         )
 
     handles = [module.register_forward_hook(after, with_kwargs=True) for module in model.modules()]
@@ -59,20 +62,30 @@ def _states(output: Any) -> Any:
     return getattr(output, "last_hidden_state", output)
 
 
-def passed(model: Any) -> Pass:
-    """Run the model on a few tokens, in evaluation mode; it is left as it was."""
-    found = Pass()
-    device = next(model.parameters()).device
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids_BT = torch.tensor(TOKENS, device=device) % vocabulary
+@contextmanager
+def at_rest(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients: dropout would draw random numbers, and part what is compared."""
     modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()  # dropout would draw random numbers, and part what is compared
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), _watched(model, found.ran):
-            found.logits = model(input_ids=ids_BT, use_cache=False).logits
+        with torch.no_grad(), torch.autocast(next(model.parameters()).device.type, enabled=False):
+            model.eval()
+            yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+def few_tokens(model: Any) -> Tensor:
+    """Token ids (B, T) that the model knows."""
+    embeddings = model.get_input_embeddings().weight
+    return torch.tensor(TOKENS, device=embeddings.device) % embeddings.shape[0]
+
+
+def passed(model: Any) -> Pass:
+    """Run the model, which is at rest, on a few tokens."""
+    found = Pass()
+    with _watched(model, found.ran):
+        found.logits = model(input_ids=few_tokens(model), use_cache=False).logits
     return found
 
 

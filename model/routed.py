@@ -40,8 +40,8 @@ def expert_path(path: str, expert: int, site: str) -> str:
 
 def experts_problem(experts: Any) -> str | None:
     """Why the experts can't be computed one by one as this file does, or None."""
-    weights = getattr(experts, "gate_up_proj", None), getattr(experts, "down_proj", None)
-    if not all(isinstance(weight, Tensor) and weight.dim() == 3 for weight in weights):
+    both, down = getattr(experts, "gate_up_proj", None), getattr(experts, "down_proj", None)
+    if not all(isinstance(weight, Tensor) and weight.dim() == 3 for weight in (both, down)):
         return "it has no three-dimensional gate_up_proj and down_proj"
     if not callable(getattr(experts, "act_fn", None)):
         return "it has no act_fn"
@@ -49,8 +49,8 @@ def experts_problem(experts: Any) -> str | None:
         ("has_gate", True), ("has_bias", False), ("is_transposed", False), ("is_concatenated", True),
         ("has_post_expert_norm", False), ("_is_expert_parallel", False),
     ):  # fmt: skip
-        if getattr(experts, name, usual) is not usual:
-            return f"its {name} is {getattr(experts, name)}"
+        if getattr(experts, name, None) is not usual:
+            return f"its {name} is {getattr(experts, name, 'not told')}"
     gate = getattr(type(experts), "_apply_gate", None)
     # A class that brings its own clamps or scales: the library's stands with its integrations.
     if gate is not None and not gate.__module__.startswith("transformers.integrations"):
@@ -105,7 +105,11 @@ def tap(experts: nn.Module, expert: int, site: str, call: Callable[[Tensor], Ten
     return made
 
 
-def _forward(experts: Any, taps: list[_Tap], hidden_ND: Tensor, expert_NK: Tensor, weight_NK: Tensor) -> Tensor:
+def _forward(
+    experts: Any, taps: list[_Tap], hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
+) -> Tensor:
+    # Named as the library's, which may call by name.
+    hidden_ND, expert_NK, weight_NK = hidden_states, top_k_index, top_k_weights
     calls: dict[tuple[int, str], list[_Tap]] = {}
     for made in taps:
         calls.setdefault(made.key, []).append(made)

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from .derivation import advice, derive_family
+from .advice import advice
+from .derivation import derive_family
 from .families import ACTIVATION, AUTO, EXPERT_SITES, FAMILIES, FUSED_GATE, GATED_PRODUCT, Family, family_problems
 from .routed import expert_path, expert_width, experts_problem
 from .unit_site import UnitSite

@@ -83,7 +83,12 @@ class UnitSite:
 
         return before
 
-    def _rows(self, call: Call, values: Tensor, shape: list[Size]) -> Tensor | None:
+    def _rows(self, call: Call, values: Any, shape: list[Size]) -> Tensor | None:
+        if not isinstance(values, Tensor):
+            raise ValueError(
+                f"site {self.site} of block {self.layer} is a {type(self.module).__name__} that gives several things (a "
+                f"{type(values).__name__}): leave it out of the row's units"
+            )
         if values.dim() == 3 and values.shape[:2] == shape[0]:
             return call(values)
         if values.dim() != 2 or len(values) != shape[0].numel():

@@ -4,13 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from babelscope.model.derivation import as_yaml, derive_family
+from babelscope.model.advice import as_yaml
+from babelscope.model.derivation import derive_family
 from babelscope.model.families import FAMILIES, Family
 from babelscope.model.interventions import Forcing, forced
 from babelscope.model.sites import backbone_of, family_of, read_as, reading_of, unit_sites, use_family
 from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from .families import CONFIGS, tiny_model
+from .families import CONFIGS, KEY_VALUES, WIDE, tiny_model
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -91,7 +93,7 @@ INVENTED = Family(
         "v": "mix.value",
         "k": "mix.key",
         "q": "mix.query",
-        "merge": "mix.merge",
+        "attn_out": "mix.merge",
         "ffn_in": "narrow",
         "ffn_gate": "wide",
         "ffn_out": "back",
@@ -133,6 +135,8 @@ def test_an_invented_architecture_is_read_by_its_own_row():
         (lambda model: setattr(model.config, "hidden_size", 9), "block 0 gives 8 numbers a token, and config.hidden_size is 9"),
         (lambda model: model.heart.steps.append(model.heart.steps[0]), "block 0 of heart.steps ran 2 times in one pass"),
         (lambda model: setattr(model.heart, "steps", nn.Sequential(*model.heart.steps)), "has no list of blocks"),
+        (lambda model: setattr(model.heart, "final", nn.LayerNorm(9)), "Invented can't be run on a few tokens: Given normalized_shape"),
+        (lambda model: setattr(model.heart, "forward", lambda ids: model._hidden(ids)), "no module around heart.steps that gives hidden states for token ids"),
     ],
 )  # fmt: skip
 def test_a_model_that_no_row_fits_is_refused(change, message):
@@ -142,6 +146,35 @@ def test_a_model_that_no_row_fits_is_refused(change, message):
         derive_family(model)
     with pytest.raises(ValueError, match=f"none could be derived from the model itself .*{message}.*: give the paths"):
         unit_sites(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "expected", "note"),
+    [
+        # Experts in another layout, and an activation that is a function: said, not guessed.
+        ("llama4_text", {**WIDE, **KEY_VALUES, "num_local_experts": 3, "intermediate_size_mlp": 24}, {"experts": None}, "routed experts in feed_forward.experts can't be read (its has_gate is not told)"),
+        ("gpt_oss", {**WIDE, **KEY_VALUES, "num_local_experts": 3, "num_experts_per_tok": 2}, {"experts": None}, "routed experts in mlp.experts can't be read (it has no act_fn)"),
+        ("openai-gpt", {"vocab_size": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}, {"activation": None}, ""),
+        ("bert", {**WIDE, "is_decoder": True}, {"backbone": "bert", "blocks": "bert.encoder.layer"}, "the LM head does not read what bert gives as it is"),
+        ("glm", {**WIDE, **KEY_VALUES, "pad_token_id": 1}, {"activation": "mlp.activation_fn"}, "the LM head reads what model gives"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_read_is_said(kind, config, expected, note):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config)).eval()
+    found = derive_family(model)
+    assert {name: getattr(found.family, name) for name in expected} == expected
+    assert note in "; ".join(found.notes)
+    assert {"attn_out"} < set(found.family.units)
+    with read_as(model, "auto"):
+        sites = unit_sites(model)
+        seen = []
+        handles = [site.hook(lambda values, site=site: seen.append((site, values.shape))) for site in sites]
+        model(torch.tensor([[3, 4, 5], [6, 7, 8]]))
+        for handle in handles:
+            handle.remove()
+    assert [shape for _, shape in seen] == [(2, 3, site.stop - site.start) for site, _ in seen]
+    assert [site.start for site, _ in seen] == [site.start for site in sites], "they compute in the order of the row"
 
 
 def test_a_row_is_chosen_by_its_name():

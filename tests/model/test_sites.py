@@ -1,6 +1,7 @@
 """Places of hidden states, blocks and units of every family, against plain forward passes with hooks found by name."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -144,6 +145,37 @@ def test_the_gated_product_is_the_activation_times_the_other_half(kind):
     assert torch.equal(read[0][..., :5], seen["ffn_gated"][..., :5])
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("falcon", {"new_decoder_architecture": False, "multi_query": True}),
+        (
+            "falcon",
+            {
+                "new_decoder_architecture": False,
+                "multi_query": False,
+                "num_kv_heads": 2,
+                "parallel_attn": False,
+                "alibi": True,
+            },
+        ),
+        ("opt", {"do_layer_norm_before": False, "word_embed_proj_dim": 8}),
+        ("gpt_neox", {"use_parallel_residual": False}),
+        ("stablelm", {"use_parallel_residual": True}),
+        ("mpt", {"max_seq_len": 20}),
+    ],
+)
+def test_a_family_s_other_forms_are_read_as_well(kind, changes):
+    model, tokenizer, texts = tiny_model(kind, **changes), word_tokenizer(), sentences(9)
+    blocks, linear, _ = PLACES[kind]
+    responses_SU, _ = unit_responses(model, tokenizer, texts, batch_tokens=40)
+    for text, response_U in zip(texts, responses_SU, strict=True):
+        names = [f"{blocks}.{layer}.{path}" for layer in range(2) for path in linear]
+        seen = outputs_by_name(model, names, tokenizer(text)["input_ids"], lambda m, ids: m(ids))
+        expected = torch.cat([output.amax(0) for output in seen.values()])
+        torch.testing.assert_close(response_U, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_family_without_a_gate_has_no_gated_product():
     with pytest.raises(ValueError, match="sites: ffn_gated is not there"):
         use_family(tiny_model("bloom"), sites=["ffn_gated"])
@@ -242,6 +274,24 @@ def test_a_wrong_row_says_what_is_there(row, message):
         use_family(model, row)
     assert message in str(caught.value)
     assert family_of(model) is FAMILIES["gpt2"], "a row that does not fit is not kept"
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (lambda out: (out, out), "site ffn_in of block 1 is a Conv1D that gives several things (a tuple): leave it out"),
+        (lambda out: out[:, :2], "site ffn_in of block 1 sees values of shape (1, 2, 64) for (1, 5) rows and tokens"),
+        (lambda out: out.reshape(-1, 64)[:4], "site ffn_in of block 1 sees values of shape (4, 64) for (1, 5) rows and tokens"),
+        (lambda out: out.reshape(1, 5, 4, 16), "site ffn_in of block 1 sees values of shape (1, 5, 4, 16)"),
+    ],
+)  # fmt: skip
+def test_a_module_that_does_not_see_each_token_once_is_refused(output, message):
+    model = tiny_model("gpt2")
+    site = next(site for site in unit_sites(model) if (site.layer, site.site) == (1, "ffn_in"))
+    site.module.register_forward_hook(lambda _m, _a, out: output(out))
+    site.hook(lambda values: None)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model(torch.tensor([BATCH[0]]))
 
 
 def test_an_unknown_site_is_named():
