@@ -144,12 +144,17 @@ def _overlap_rows(rows: _Rows, table: ExpertTable) -> list[str]:
 
 def _depth_rows(rows: _Rows, table: ExpertTable) -> None:
     units = table.units
-    layers, sites = np.array(units.layers), np.array(units.sites, object)
+    # The routed experts of a mixture have a site of the same name each: a row is about all of them.
+    every = list(zip(units.layers, units.sites, strict=True))
+    places = list(dict.fromkeys(every))
+    number_of = {place: number for number, place in enumerate(places)}
+    place_of_site = np.array([number_of[place] for place in every])
+    layers, sites = np.array([layer for layer, _ in places]), np.array([site for _, site in places], object)
     present_CL = table.indices_CLk[:, :, 0] >= 0
     for number, language in enumerate(table.languages):
         here_C = present_CL[:, number]
         if here_C.any():
-            where = units.site_number(table.indices_CLk[here_C, number].ravel())
+            where = place_of_site[units.site_number(table.indices_CLk[here_C, number].ravel())]
             mean_site = np.bincount(where, minlength=len(sites)) / here_C.sum()
             rows.add("expert_layer", mean_site, layer=layers, site=sites, language=language)
 
@@ -160,7 +165,7 @@ def _depth_rows(rows: _Rows, table: ExpertTable) -> None:
     for _, index, count in languages_per_unit(table.indices_CLk):
         # A unit that is an expert in n languages is shared by n (n - 1) / 2 pairs.
         weights = count * (count - 1) / 2
-        shared_site += np.bincount(units.site_number(index), weights=weights, minlength=len(sites))
+        shared_site += np.bincount(place_of_site[units.site_number(index)], weights=weights, minlength=len(sites))
         spread += np.bincount(count, minlength=len(spread))
     if pairs:
         rows.add("shared_layer", shared_site / pairs, layer=layers, site=sites)

@@ -14,8 +14,12 @@ from babelscope.analysis.experts.search import BestUnits, Scores
 from babelscope.analysis.experts.selection import average_precision, top_experts
 from babelscope.analysis.findings import ROW_SCHEMA, Findings
 from babelscope.model import build_model, preset
+from babelscope.model.sites import unit_sites
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+
+from ...model.families import tiny_model
+from ...tokenizers_for_tests import sentences, word_tokenizer
 
 LANGUAGES = ("aa", "bb", "cc")
 VOCABULARY = 2 + 3 * 40
@@ -137,6 +141,25 @@ def test_depth_rows_by_hand():
     assert _value(found, "shared_by_01") == 3 / 2
     assert _value(found, "shared_by_02") == 2 / 2
     assert _value(found, "shared_by_03") == 1 / 2
+
+
+@pytest.mark.parametrize("kind", ["olmoe", "qwen2_moe"])
+def test_depth_rows_of_a_mixture_are_of_all_its_experts(kind):
+    """One row a layer and site, however many routed experts have a site of that name."""
+    labelled = [
+        Row(f"c{i % 2}", language, text, 1) for language in ("xx", "yy") for i, text in enumerate(sentences(60))
+    ]
+    model = tiny_model(kind)
+    found = ExpertAnalysis(ConceptSet(labelled), k=20, min_sentences=4)(model, word_tokenizer("</s> $A"), 0)
+    rows = [row for row in found.table.to_pylist() if row["metric"] == "expert_layer" and row["language"] == "xx"]
+    places = [(row["layer"], row["site"]) for row in rows]
+    assert places == list(dict.fromkeys((site.layer, site.site) for site in unit_sites(model)))
+    assert sum(row["value"] for row in rows) == pytest.approx(20)
+    units, routed = Units.of(model), {"expert_gate", "expert_in", "expert_out"}
+    # Counted by hand, of both concepts.
+    of_experts = np.isin(units.site_of(found.arrays["indices"][:, 0]), list(routed)).sum() / 2
+    assert of_experts > 0
+    assert sum(row["value"] for row in rows if row["site"] in routed) == pytest.approx(of_experts)
 
 
 def test_transfer_rows_by_hand():

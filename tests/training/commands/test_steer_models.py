@@ -44,6 +44,17 @@ def test_a_length_beyond_the_positions_is_refused_before_experts_are_looked_for(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    "kind", ["opt", "falcon", "codegen", "phi3", "gemma3", "mixtral", "qwen2_moe", "qwen3_moe", "olmoe"]
+)
+def test_every_new_family_is_steered_from_the_command_line(kind, steered, tmp_path):
+    assert steered(tiny_model(kind), word_tokenizer("</s> $A"), "--length", "6", "--strength", "4") == 0
+    found = read_findings(tmp_path / "results", "steering", 5)
+    texts = {name: [t["text"] for t in found.texts if t["condition"] == name] for name in ("steered", "unsteered")}
+    assert len(texts["steered"]) == 6, "of the concept, and of the other one as a control"
+    assert set(texts["steered"]) - set(texts["unsteered"])
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "opt", "llama"])
 def test_no_end_and_no_padding_token_is_no_hindrance(kind, steered, tmp_path):
     tokenizer = word_tokenizer(pad_token=None, eos_token=None)
