@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..model.loss import linear_cross_entropy
 from ..model.sites import backbone_of
+from ..model.text_config import text_config
 
 NOT_SCORED = -100
 _TRIED = 8
@@ -57,7 +58,7 @@ class TokenLosses:
         return backbone_of(self.model)(ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
 
     def _is_plain(self, sample: Sequence[int]) -> bool:
-        config = self.model.config
+        config = text_config(self.model)
         if getattr(self.head, "bias", None) is not None:
             return False
         if any(getattr(config, name, None) not in (None, 1, 1.0) for name in _AFTER_THE_HEAD):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .families import FUSED_GATE, Family
 from .one_pass import TOKENS, Pass, Ran, at_rest, few_tokens, flat, is_product, passed, same
 from .routed import experts_problem, tap
+from .text_config import text_config
 
 _FUSED = re.compile(r"qkv|query_key_value|^c_attn$")
 _LETTER = re.compile(r"^w?(q|k|v)(_|$|uery|ey|alue|proj|lin)")
@@ -276,8 +277,7 @@ def _check(model: Any, family: Family, blocks: list[nn.Module], found: Pass) -> 
     Raises:
         ValueError: they do not.
     """
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    width = getattr(config, "hidden_size", None)
+    width = getattr(text_config(model), "hidden_size", None)
     paths = [*family.units.values(), *(path for path in (family.activation, family.experts) if path)]
     for number, block in enumerate(blocks):
         for path in paths:

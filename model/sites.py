@@ -16,6 +16,7 @@ from .advice import advice
 from .derivation import derive_family
 from .families import ACTIVATION, AUTO, EXPERT_SITES, FAMILIES, FUSED_GATE, GATED_PRODUCT, Family, family_problems
 from .routed import expert_path, expert_width, experts_problem
+from .text_config import text_config
 from .unit_site import UnitSite
 
 _OWN_ROW = "babelscope_family"
@@ -115,10 +116,7 @@ def recorded_family(recorded: Mapping[str, Any]) -> Family:
 
 def most_positions(model: nn.Module) -> int | None:
     """How many tokens the model can read at once; None where its positions have no end (ALiBi)."""
-    config: Any = getattr(model, "config", None)
-    # A model of text and images has the sizes of its text model in a part of its configuration.
-    if hasattr(config, "get_text_config"):
-        config = config.get_text_config()
+    config = text_config(model)
     # GPT-2's own name comes second: some configurations know only that. MPT has a table of ALiBi of so many tokens.
     names = ("max_position_embeddings", "n_positions", "max_seq_len")
     return next((getattr(config, name) for name in names if getattr(config, name, None)), None)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ...model.sites import blocks_of
+from ...model.text_config import text_config
 from ..token_batches import TokenBatch, TokenisedSentences
 from .selection import CHUNK_NUMBERS, CHUNK_UNITS
 
@@ -38,7 +39,7 @@ def forward_bytes(model: nn.Module, batches: Sequence[TokenBatch]) -> int:
         return 0
     weights = [weight for weight in blocks_of(model)[0].parameters() if weight.dim() > 1]
     width = max((max(weight.shape) for weight in weights), default=1)
-    heads = getattr(model.config, "num_attention_heads", None) or 1
+    heads = getattr(text_config(model), "num_attention_heads", None) or 1
     most = 0
     for batch in batches:
         sentences, longest = batch.ids_BT.shape

@@ -26,6 +26,17 @@ def test_the_derived_row_is_the_table_s(kind):
     assert not any(module._forward_hooks or module.training for module in model.modules())
 
 
+def test_a_model_in_training_is_derived_alike_and_trains_on():
+    """Dropout would part what is compared, and draw random numbers."""
+    model = tiny_model("gpt2", resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5).train()
+    model.transformer.h[1].eval()
+    state, modes = torch.get_rng_state(), [module.training for module in model.modules()]
+    assert derive_family(model).family == FAMILIES["gpt2"]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
 def test_what_logits_are_is_told():
     notes = {kind: " ".join(derive_family(tiny_model(kind, **more)).notes) for kind, more in {
         "llama": {}, "cohere": {"logit_scale": 0.25}, "granite": {"logits_scaling": 4.0},

@@ -14,12 +14,14 @@ from babelscope.model.sites import (
     backbone_of,
     blocks_of,
     family_of,
+    most_positions,
     read_as,
     reading_of,
     recorded_family,
     unit_sites,
     use_family,
 )
+from babelscope.model.text_config import text_config
 from transformers import BloomConfig, BloomForCausalLM
 
 from ..tokenizers_for_tests import sentences, word_tokenizer
@@ -307,3 +309,11 @@ def test_the_trap_of_bloom_is_refused():
         unit_sites(BloomForCausalLM(config))
     config.slow_but_exact = False
     assert unit_sites(BloomForCausalLM(config))[-1].stop == 9 * 16
+
+
+def test_sizes_are_those_of_the_text_model():
+    """Inside of a model that reads images as well."""
+    model = tiny_model("gemma3")
+    assert text_config(model) is model.config.text_config
+    assert most_positions(model) == model.config.text_config.max_position_embeddings
+    assert [most_positions(tiny_model(kind)) for kind in ("gpt2", "opt", "mpt", "bloom")] == [40, 64, 64, None]
