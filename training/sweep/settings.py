@@ -31,9 +31,11 @@ def changes(folder: Path, common: Mapping[str, Any], callbacks: Sequence[Analysi
         return []
     before = json.loads(path.read_text(encoding="utf-8"))
     remedy = "set again: true to replace the results, or name another run"
+    # What stopped before its first result left nothing to be mixed with.
+    begun = any(result_steps(folder / "results", name) for name in before["analyses"])
     found = [
         f"{name} was {old} and is {new} since this sweep began: {remedy}"
-        for name, old, new in _differences(before["common"], _plain(dict(common)))
+        for name, old, new in (_differences(before["common"], _plain(dict(common))) if begun else ())
     ]
     for callback in callbacks:
         if callback.name in before["analyses"] and result_steps(folder / "results", callback.name):

@@ -103,6 +103,25 @@ def test_without_a_family_the_row_is_shown(place, run_cli, capsys):
     assert "Traceback" not in message
 
 
+def test_a_sweep_goes_on_in_its_run_by_the_row_that_it_was_told(place, tmp_path, run_cli, capsys):
+    """What stopped for want of a row has no results: a family is no change of settings. Later it is."""
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "en.txt").write_text("\n\n".join(sentences(20)))
+    loss = {"text": str(tmp_path / "text"), "context": 16}
+    config = {
+        "source": str(place / "step_5"),
+        "run": str(tmp_path / "run"),
+        "callbacks": [{"class_path": "babelscope.training.callbacks.PerLanguageLoss", "init_args": loss}],
+        "device": "cpu",
+    }
+    assert run_cli("analyze", config) == 2
+    assert "say family: auto (--family auto)" in capsys.readouterr().err
+    assert run_cli("analyze", config, "--family", "auto") == 0
+    assert read_findings(tmp_path / "run" / "results", "validation", 5).table.num_rows
+    assert run_cli("analyze", {**config, "family": PATHS}) == 2
+    assert "family was auto and is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("family", ["starcoder", "{backbone: model, blocks: model.layers, unit: {q: x}}"])
 def test_a_family_that_is_none_is_refused_before_the_model_is_loaded(
     place, tmp_path, run_cli, capsys, monkeypatch, family
