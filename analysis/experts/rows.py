@@ -5,7 +5,7 @@ Per concept and pair of languages (`language` before `other_language` in the alp
 (overlap − k/N) / (1 − k/N); `overlap_control`, the mean overlap with different concepts, both directions. Without any:
 `overlap_chance` k/N. `overlap_mean`, `overlap_control_mean` and `overlap_chance_layers_mean`: over concepts, and
 without languages over everything; `overlap_low`, `overlap_high`, `overlap_control_low`, `overlap_control_high`: 95 %
-bootstrap interval of that, concepts and languages drawn as clusters.
+interval of that (`cluster_interval`), for further concepts and languages.
 
 Where: `expert_layer` (layer, site, language), experts there, mean over concepts; `shared_layer` (layer, site), shared
 experts there, mean over concepts and pairs; `shared_by_02`: units that are an expert in exactly two languages, mean
@@ -49,7 +49,7 @@ class ExpertTable:
         ap_CLk: their AP in the choosing half.
         score_CLL: [c, A, B], mean AP of A's experts in the scoring half of B.
         mean_CL: mean AP of all units in the scoring half.
-        seed: of the bootstrap.
+        seed: of the intervals' draws.
     """
 
     concepts: Sequence[str]

@@ -39,7 +39,7 @@ class ExpertSettings(ResponseSettings):
     k: int | float | None = None
     """number of experts of a concept and language, or a fraction of the model's units (0.01); by default 500, as in the study, but at most 1 % of the units."""
     seed: int = 0
-    """decides which half of the sentences chooses experts and which scores them, and seeds the bootstrap."""
+    """decides which half of the sentences chooses experts and which scores them, and seeds the draws of intervals."""
     min_sentences: int = 10
     """positives, and negatives, that a concept needs in each half to be used in a language."""
     max_positives: int | None = None

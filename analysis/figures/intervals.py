@@ -4,13 +4,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from ..stats import wilson_interval
-
-DRAWS = 2000
+from ..stats import mean_interval, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ class Estimate:
 def mean_over_concepts(cells: Iterable[Cell]) -> Estimate:
     """Mean over concepts of the means of their cells, each concept counting once.
 
-    Of several concepts the interval is a percentile bootstrap over them (2,000 draws, seed 0): all cells of a concept
-    are drawn together. Of one it is Wilson's, of the share in all its texts.
+    Of several concepts the interval is Student's over their means (`mean_interval`). Of one it is Wilson's, of the share
+    in all its texts.
     """
     by_concept: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -44,16 +41,11 @@ def mean_over_concepts(cells: Iterable[Cell]) -> Estimate:
     means = np.array([math.fsum(cell.value for cell in part) / len(part) for part in by_concept.values()])
     value = float(means.mean())
     if len(means) > 1:
-        low, high = np.percentile(means[_draws(len(means))].mean(axis=1), (2.5, 97.5))
+        low, high = mean_interval(means)
         # Rounding must not put the mean of equal values beyond its interval.
-        return Estimate(value, min(float(low), value), max(float(high), value))
+        return Estimate(value, min(low, value), max(high, value))
     (part,) = by_concept.values()
     texts = sum(cell.texts for cell in part)
     if not texts:
         return Estimate(value, None, None)
     return Estimate(value, *wilson_interval(round(sum(cell.value * cell.texts for cell in part)), texts))
-
-
-@lru_cache(maxsize=8)
-def _draws(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(count, size=(DRAWS, count))

@@ -1,5 +1,6 @@
 """Statistics of what the instruments measure: functions of arrays that know no model and no file."""
 
-from .intervals import cluster_interval, wilson_interval
+from .clusters import cluster_interval
+from .intervals import mean_interval, wilson_interval
 
-__all__ = ["cluster_interval", "wilson_interval"]
+__all__ = ["cluster_interval", "mean_interval", "wilson_interval"]

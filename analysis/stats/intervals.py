@@ -1,11 +1,9 @@
-"""Intervals: of a share, and of a mean over concepts and pairs of languages.
-
-Shapes: C concepts, L languages, R pairs of different languages, D draws.
-"""
+"""Intervals of a share and of a mean over independent values."""
 
 import math
 
 import numpy as np
+from scipy.stats import t
 
 Z = 1.959963984540054
 """Of a two-sided 95 % interval."""
@@ -22,27 +20,38 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == trials else centre + half)
 
 
-def cluster_interval(values_CLL: np.ndarray, seed: int = 0, draws: int = 1000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean over concepts and pairs of different languages.
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a mean over a sample of independent values, such as one of each concept or seed: Student's t.
 
-    Concepts and languages are drawn with replacement, each with all its measurements, for neither two pairs that share
-    a language nor two pairs of one concept are independent. A language drawn twice makes no pair with itself; draws
-    without any pair are left out.
+    A percentile bootstrap of few values is too narrow: of three it covers 75 % where it says 95 %.
 
     Args:
-        values_CLL: symmetric in the languages; NaN is left out.
+        values: (n,), NaN is left out. Where all are within 0 and 1 they are taken for shares (see `ends_around`).
+        level: share of intervals that should hold the truth.
+
+    Returns:
+        Low and high end; NaN for fewer than two values.
     """
-    concepts, languages, _ = values_CLL.shape
-    a, b = np.triu_indices(languages, 1)
-    values_CR = values_CLL[:, a, b]
-    here_CR = ~np.isnan(values_CR)
-    if not here_CR.any():
+    values = np.asarray(values, np.float64)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
         return float("nan"), float("nan")
-    random = np.random.default_rng(seed)
-    weight_DC = random.multinomial(concepts, np.full(concepts, 1 / concepts), size=draws)
-    weight_DL = random.multinomial(languages, np.full(languages, 1 / languages), size=draws)
-    weight_DR = weight_DL[:, a] * weight_DL[:, b]
-    total_D = ((weight_DC @ np.where(here_CR, values_CR, 0)) * weight_DR).sum(axis=1)
-    count_D = ((weight_DC @ here_CR) * weight_DR).sum(axis=1)
-    low, high = np.quantile(total_D[count_D > 0] / count_D[count_D > 0], [0.025, 0.975])
-    return float(low), float(high)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return ends_around(float(values.mean()), half, bool(values.min() >= 0 and values.max() <= 1))
+
+
+def ends_around(mean: float, half: float, shares: bool) -> tuple[float, float]:
+    """Ends of an interval of half a width around a mean, wider away from the nearer bound where values are shares.
+
+    Small shares are skewed: a sample without its few large values has a mean and a variance that are both too small.
+    So the interval of the logarithm, mean · exp(± half / mean), is joined with the plain one; from above likewise for
+    one minus the mean. Neither end goes beyond 0 and 1.
+    """
+    low, high = mean - half, mean + half
+    if not shares or half == 0:
+        return low, high
+    # Beyond the bound the exponential need not be known.
+    if 0 < mean < 1:
+        high = mean * math.exp(min(half / mean, -math.log(mean)))
+        low = 1 - (1 - mean) * math.exp(min(half / (1 - mean), -math.log1p(-mean)))
+    return max(min(low, mean - half), 0.0), min(max(high, mean + half), 1.0)

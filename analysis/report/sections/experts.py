@@ -21,8 +21,8 @@ def experts_section(runs: Runs) -> Section | None:
             "Experts that two languages have in common",
             "A concept's experts are the units whose response tells its sentences from others best, found "
             "in each language by itself. Sharing is what lies above the control, the overlap of different "
-            "concepts in the same languages, and not just above chance. Bands are 95 % bootstrap "
-            f"intervals that draw whole concepts and languages{_sizes(runs)}; the layered chance keeps each set's numbers of "
+            "concepts in the same languages, and not just above chance. Bands are 95 % intervals for "
+            f"further concepts and languages like these{_sizes(runs)}; the layered chance keeps each set's numbers of "
             "experts per layer.",
             {(): figures.overlap_curves(runs)}, size="wide",
         )  # fmt: skip

@@ -24,7 +24,7 @@ MOST_CHOICES = 24
 """Of whose experts to see, beside a slider; all, then source languages, then concepts."""
 MOST_CONCEPTS = 24
 """Concepts that can be chosen one by one; the others count in the mean alone."""
-INTERVALS = "Bands and whiskers: 95 % bootstrap over concepts; for a single concept Wilson's interval of its texts."
+INTERVALS = "Bands and whiskers: 95 %, Student's t over concepts; for a single concept Wilson's interval of its texts."
 OPENING = {
     "presence": (
         "Is the concept there?",
@@ -87,8 +87,8 @@ def steering_section(runs: Runs) -> Section | None:
         "steering",
         "Steering",
         "Force a concept's experts and let the model write: is the concept there, and which language does it speak? "
-        "Means count each concept once, and their intervals draw whole concepts (2,000 draws, seed 0), as the texts of one "
-        "concept are not independent of each other; with fewer than about ten concepts they are too narrow.",
+        "Means count each concept once, and their intervals are over concepts and not over texts, as the texts of one "
+        "concept are not independent of each other; with two or three concepts they are as wide as so few leave it open.",
         found,
     )
 

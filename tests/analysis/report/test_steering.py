@@ -85,7 +85,7 @@ def test_means_over_concepts_have_their_interval(panels, rows, title):
         assert trace.meta["extra"][f"{metric}_high"][1] == pytest.approx(expected.high)
         assert any(part.meta.get("band") and part.legendgroup == name for part in panel.figures["all",].data)
     assert "n = 3 concepts × 2 source languages × 25 texts" in panel.how_to_read
-    assert "95 % bootstrap over concepts" in panel.how_to_read
+    assert "95 %, Student's t over concepts" in panel.how_to_read
 
 
 def test_one_concept_has_wilsons_interval(rows):
