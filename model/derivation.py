@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .families import FUSED_GATE, Family
 from .one_pass import TOKENS, Pass, Ran, at_rest, few_tokens, flat, is_product, passed, same
-from .routed import experts_problem, tap
+from .routed import experts_problem, one_by_one
 from .text_config import text_config
 
 _FUSED = re.compile(r"qkv|query_key_value|^c_attn$")
@@ -60,7 +60,7 @@ def _derived(model: nn.Module) -> Derivation:
                 f"block {number} of {path} ran {found.ran[block].times} times in one pass: it can't be told apart"
             )
     units, activation, left_out = _units(blocks[0], found)
-    experts, problem = _experts(model, blocks, found)
+    experts, problem = _experts(model, blocks[0])
     backbone, note = _backbone(model, path, found, names)
     if not units and experts is None:
         raise ValueError(f"{path} has blocks without linear layers: name its units by hand")
@@ -196,26 +196,26 @@ def _is_elementwise(module: nn.Module, ran: Ran) -> bool:
     return isinstance(alone, Tensor) and alone.shape == ran.gave.shape and same(alone[..., :1], ran.gave[..., :1])
 
 
-def _experts(model: Any, blocks: list[nn.Module], found: Pass) -> tuple[str | None, str | None]:
-    """Path of the routed experts whose neurons can be read, or what hinders that; checked against the model's logits."""
-    held = ((name, module) for name, module in blocks[0].named_modules() if _holds_experts(module))
+def _experts(model: Any, block: nn.Module) -> tuple[str | None, str | None]:
+    """Path of the routed experts whose neurons can be read, or what hinders that; checked against what they give."""
+    held = ((name, module) for name, module in block.named_modules() if _holds_experts(module))
     path, experts = next(held, (None, None))
-    if path is None:
+    if experts is None:
         return None, None
     problem = experts_problem(experts)
     if problem is None:
-        every = [module for block in blocks for name, module in block.named_modules() if name == path]
-        shape = [few_tokens(model).shape]
-        taps = [tap(module, 0, "expert_gated", lambda _values: None, shape) for module in every]
+        ran: list[Any] = []
+        handle = experts.register_forward_hook(lambda _m, *all_of_it: ran.append(all_of_it), with_kwargs=True)
         try:
-            if same(model(input_ids=few_tokens(model), use_cache=False).logits, found.logits):
+            model(input_ids=few_tokens(model), use_cache=False)
+            arguments, keywords, gave = ran[0]
+            if same(one_by_one(experts, (), *arguments, **keywords), gave):
                 return path, None
-            problem = "computed one by one they give other logits"
+            problem = "computed one by one they give something else"
         except (TypeError, RuntimeError, IndexError) as error:
             problem = f"they do not compute as others do: {error}"
         finally:
-            for made in taps:
-                made.remove()
+            handle.remove()
     return None, f"left out: the neurons of the routed experts in {path} can't be read ({problem})"
 
 

@@ -7,7 +7,7 @@ How tokens are routed and how experts' outputs are weighed does not change.
 Shapes: E experts, N tokens, K experts of a token, n tokens of one expert, D model width, W values of an expert.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -99,16 +99,22 @@ def tap(experts: nn.Module, expert: int, site: str, call: Callable[[Tensor], Ten
             raise ValueError(f"another library has replaced {type(experts).__name__}.forward: its units can't be seen")
         taps = []
         object.__setattr__(experts, _TAPS, taps)
-        experts.forward = partial(_forward, experts, taps)  # type: ignore[method-assign]
+        experts.forward = partial(one_by_one, experts, taps)  # type: ignore[method-assign]
     made = _Tap(experts, (expert, site), call, shape)
     taps.append(made)
     return made
 
 
-def _forward(
-    experts: Any, taps: list[_Tap], hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
+def one_by_one(
+    experts: Any, taps: Sequence[_Tap], hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
 ) -> Tensor:
-    # Named as the library's, which may call by name.
+    """What the experts give (N, D), computed expert by expert, and by way of the taps.
+
+    Args:
+        hidden_states: (N, D).
+        top_k_index, top_k_weights: experts and their weights (N, K) of each token. Named as the library's, which may
+            call by name.
+    """
     hidden_ND, expert_NK, weight_NK = hidden_states, top_k_index, top_k_weights
     calls: dict[tuple[int, str], list[_Tap]] = {}
     for made in taps:
