@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 from torch import nn
 
 from ...analysis.concepts.lexicon import SHIPPED, Lexicon
 from ...analysis.failures import BrokenModelError, failure_of
 from ...analysis.findings import Findings, findings_path, read_findings, result_steps
 from ...analysis.steering.analysis import SteeringAnalysis
+from ...analysis.steering.generation import check_room, start_tokens
 from ...analysis.steering.identification import (
     ConceptWords,
     Identifier,
@@ -21,7 +23,7 @@ from ...analysis.steering.identification import (
 from ...analysis.steering.settings import SteeringSettings
 from ..data.store import TokenStore
 from ..toy.world import ToyWorld
-from .base import AnalysisCallback
+from .base import AnalysisCallback, causal_lm
 from .experts import ExpertNeurons
 from .schedule import StepSchedule
 
@@ -93,6 +95,10 @@ class Steering(AnalysisCallback):
         warnings = [w for tells in instruments(self.store, self.languages, self.words, spoken) for w in tells.warnings]
         if warnings:
             self.warn("before it begins", warnings)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find before step 0 that texts would be longer than the model reads."""
+        check_room(causal_lm(pl_module), start_tokens(self._tokenizer), self.settings.length)
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Steer `model` as the checkpoint of `step` and write what was found, texts included, below `results`."""

@@ -173,6 +173,23 @@ def test_a_run_and_its_replay_steer_alike(tmp_path, run_config, run_cli, capsys)
     assert "source_language=gamma is not in" in capsys.readouterr().err
 
 
+def test_texts_beyond_the_positions_are_refused_before_step_0(tmp_path, run_config, run_cli, capsys):
+    schedule = {"at": [2], "start": 2}
+    package = "babelscope.training.callbacks"
+    finds = {"schedule": schedule, "k": 10, "min_sentences": 4}
+    steers = {"schedule": schedule, "seeds": 2, "length": 5000}
+    watching = [
+        {"class_path": f"{package}.ExpertNeurons", "init_args": finds},
+        {"class_path": f"{package}.Steering", "init_args": steers},
+    ]
+    run = tmp_path / "run"
+    assert run_cli("pretrain", run_config(run, trainer__callbacks=watching, trainer__max_steps=2)) == 2
+    message = capsys.readouterr().err
+    assert "length=5000: the model has" in message
+    assert "Traceback" not in message
+    assert not list((run / "results").rglob("*.parquet"))
+
+
 def test_steer_finds_experts_where_there_are_none(tmp_path, model, tokenizer, toy_store):
     model.save_pretrained(tmp_path / "step_00000003")
     tokenizer.save_pretrained(tmp_path / "step_00000003")
