@@ -98,6 +98,7 @@ class Steering(AnalysisCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find before step 0 that texts would be longer than the model reads."""
+        assert isinstance(self.settings, SteeringSettings)
         check_room(causal_lm(pl_module), start_tokens(self._tokenizer), self.settings.length)
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
