@@ -1,6 +1,9 @@
 """What ends a command: everything that is wrong with a configuration, or a reason met on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from ..analysis.files.faults import FileFaultError, why
 
 
 class ConfigError(ValueError):
@@ -30,6 +33,21 @@ class CheckpointDamagedError(ValueError):
 
 class StoppedRun(RuntimeError):
     """A run that failed on its way for a reason that its message explains in full; exit status 1."""
+
+
+@contextmanager
+def work_begun() -> Iterator[None]:
+    """What a file or the file system refuses once work has begun ends the command with status 1.
+
+    Raises:
+        StoppedRun: in place of the error of a user's file, of a full disk and the like.
+    """
+    try:
+        yield
+    except FileFaultError as error:
+        raise StoppedRun(str(error)) from error
+    except OSError as error:
+        raise StoppedRun(why(error)) from error
 
 
 def first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from ...model.sites import backbone_of, blocks_of
 from ..failures import BrokenModelError
 from ..findings import Findings
 from ..hidden import watched_layers
-from ..tables import read_table
+from ..files.tables import read_table
 from ..token_batches import TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .measures import align, high

@@ -228,10 +228,19 @@ class ConceptSet:
 
 
 def _rows_of(paths: Iterable[Path], language: str | None) -> Iterator[Row]:
-    """Rows of several files, checked here so that an error names the file and the row in it."""
+    """Rows of several files, checked here so that an error names the file and the row in it.
+
+    A row without a sentence or a label, as tables write with NaN, is left out and counted.
+    """
     for path in paths:
+        empty = 0
         for number, row in enumerate(concept_files.read_rows(path, language), start=1):
-            yield _checked(Row(*row), f"{path}, row {number}")
+            if not (row[2] or "").strip() or row[3] is None or row[3] == "":
+                empty += 1
+            else:
+                yield _checked(Row(*row), f"{path}, row {number}")
+        if empty:
+            log.warning("%s: %d rows have no sentence or no label (NaN or empty) and are left out.", path, empty)
 
 
 def _checked(row: Row, where: str) -> Row:

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ..atomic import atomic_file, atomic_folder
-from ..tables import TABLE_SUFFIXES
+from ..files import faults_of, kind_of, read_whole_text, rows_of, suffixes
+from ..files.tables import TABLE_FORMS, TABLE_SUFFIXES, csv_rows
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ Form = Literal["parquet", "csv", "jsonl", "datasets", "selfcond"]
 FORMS: dict[str, Form] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl"}
 CONCEPT_LIST = "concept_list.csv"
 UNSAFE = re.compile(r"[^\w.'-]|^\.")
+LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 SAVED_TABLE = ("dataset_dict.json", "state.json")
 """One of them lies in every folder that `datasets` has saved."""
 
@@ -34,7 +37,13 @@ def tables_in(path: Path) -> list[Path]:
     """The tables of a folder that holds nothing but tables, in alphabetical order; any other path as it is."""
     if not path.is_dir() or any((path / name).exists() for name in (CONCEPT_LIST, *SAVED_TABLE)):
         return [path]
-    return sorted(file for file in path.iterdir() if file.suffix in TABLE_SUFFIXES and file.is_file()) or [path]
+    with faults_of(path):
+        return sorted(file for file in path.iterdir() if _is_table(file) and file.is_file()) or [path]
+
+
+def _is_table(file: Path) -> bool:
+    kind = kind_of(file)
+    return kind is not None and kind.form in TABLE_FORMS
 
 
 def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
@@ -43,18 +52,26 @@ def read_rows(path: Path, language: str | None = None) -> Iterator[RawRow]:
     Raises:
         ValueError: nothing is there, or it is in no form that is known here.
     """
-    if not path.exists():
-        raise ValueError(f"concepts: {path} does not exist; give a {', '.join(TABLE_SUFFIXES)} file or a folder.")
     if path.is_dir():
-        return _folder_rows(path, language)
-    if path.suffix == ".parquet":
-        return table_rows(_opened(path, pa.parquet.read_table), str(path))
-    if path.suffix == ".csv":
-        return table_rows(_opened(path, _read_csv), str(path))
-    if path.suffix == ".jsonl":
-        return _jsonl_rows(path)
-    raise ValueError(
-        f"concepts: {path} has the suffix {path.suffix!r}; {', '.join(TABLE_SUFFIXES)} or a folder can be read."
+        yield from _folder_rows(path, language)
+        return
+    if not path.exists():
+        raise ValueError(f"concepts: {path} does not exist; give a {suffixes(*TABLE_FORMS)} file or a folder.")
+    if not _is_table(path):
+        raise ValueError(
+            f"concepts: {path} has the suffix {path.suffix!r}; {suffixes(*TABLE_FORMS)} or a folder can be read."
+        )
+    for where, row in rows_of(path):
+        missing = [column for column in COLUMNS if column not in row]
+        if missing:
+            raise ValueError(_missing(where, missing, row))
+        yield _raw(row, where)
+
+
+def _missing(where: str, missing: Iterable[str], there: Iterable[str]) -> str:
+    return (
+        f"{where}: column {', '.join(map(repr, missing))} is missing; it has {', '.join(map(str, there)) or 'none'}. "
+        f"Rename or add: {', '.join(COLUMNS)} are needed, source is optional."
     )
 
 
@@ -62,14 +79,12 @@ def table_rows(table: pa.Table, where: str) -> Iterator[RawRow]:
     """Rows of a table with the columns concept, language, text, label and optionally source."""
     missing = [column for column in COLUMNS if column not in table.column_names]
     if missing:
-        raise ValueError(
-            f"{where}: column {', '.join(map(repr, missing))} is missing; "
-            f"it has {', '.join(table.column_names) or 'none'}. "
-            f"Rename or add: {', '.join(COLUMNS)} are needed, source is optional."
-        )
+        raise ValueError(_missing(where, missing, table.column_names))
     names = [*COLUMNS, "source"] if "source" in table.column_names else list(COLUMNS)
     for batch in table.select(names).to_batches():
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        with faults_of(where):
+            rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        for values in rows:
             yield _raw(dict(zip(names, values, strict=True)), where)
 
 
@@ -150,48 +165,18 @@ def file_name(concept: str) -> str:
 
 def _raw(row: dict[str, Any], where: str) -> RawRow:
     for column in ("concept", "language", "text", "source"):
-        value = row.get(column)
+        value = row[column] = _or_none(row.get(column))
         if value is not None and not isinstance(value, str):
             raise ValueError(f"{where}, column {column!r}: {value!r} is not text; write it as a string.")
-    label = row["label"]
+    label = _or_none(row["label"])
     if isinstance(label, str):
         label = {"0": 0, "1": 1}.get(label.strip(), label)
     return row["concept"], row["language"], row["text"], label, row.get("source")
 
 
-def _opened(path: Path, read: Any) -> pa.Table:
-    try:
-        return read(path)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise ValueError(f"concepts: {path} cannot be read as {path.suffix}: {error}") from error
-
-
-def _read_csv(path: Path) -> pa.Table:
-    # Everything is text: Arrow's own guesses would read a concept "nan" or "null" as missing.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
-    return pa.csv.read_csv(
-        path,
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in header}, strings_can_be_null=False
-        ),
-    )
-
-
-def _jsonl_rows(path: Path) -> Iterator[RawRow]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not JSON ({error}); write one object a line.") from error
-            missing = [column for column in COLUMNS if column not in row]
-            if missing:
-                raise ValueError(f"{path}, line {number}: column {', '.join(map(repr, missing))} is missing.")
-            yield _raw(row, f"{path}, line {number}")
+def _or_none(value: Any) -> Any:
+    """NaN is how tables of numbers write that there is nothing."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _folder_rows(path: Path, language: str | None) -> Iterator[RawRow]:
@@ -199,20 +184,48 @@ def _folder_rows(path: Path, language: str | None) -> Iterator[RawRow]:
         return _selfcond_rows(path, language, path)
     if any((path / name).exists() for name in SAVED_TABLE):
         return _datasets_rows(path)
-    folders = sorted(child for child in path.iterdir() if (child / CONCEPT_LIST).exists())
+    children = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    folders = [child for child in children if (child / CONCEPT_LIST).exists()]
     if not folders:
         raise ValueError(
             f"concepts: {path} holds neither {CONCEPT_LIST} (ml-selfcond), nor one such folder per language, "
-            f"nor {', '.join(TABLE_SUFFIXES)} files, nor a saved `datasets` table (`save_to_disk`)."
+            f"nor {suffixes(*TABLE_FORMS)} files, nor a saved `datasets` table (`save_to_disk`)."
         )
+    others = [child.name for child in children if child not in folders]
+    if others:
+        raise ValueError(
+            f"concepts: {path} holds {len(folders)} ml-selfcond folders ({_some(folder.name for folder in folders)}), which "
+            f"would be its languages, but {_some(others)} is none; move that elsewhere, or name one ml-selfcond folder."
+        )
+    wrong = [folder.name for folder in folders if not (LANGUAGE_CODE.fullmatch(folder.name) or _says_so(folder))]
+    if wrong:
+        raise ValueError(
+            f"concepts: the folders in {path} were taken for languages, but {_some(wrong)} is no language code; name them "
+            "by their language (en, pt-br, zho_Hans), or name one ml-selfcond folder and its language."
+        )
+    log.info("%s: its folders are read as languages: %s", path, ", ".join(folder.name for folder in folders))
     return (row for folder in folders for row in _selfcond_rows(folder, folder.name, path))
+
+
+def _says_so(folder: Path) -> bool:
+    """Whether the files of an ml-selfcond folder are in the language that the folder is called."""
+    first = next(folder.glob("*/*.json"), None)
+    with faults_of(first or folder):
+        content = json.loads(read_whole_text(first)) if first else None
+    return isinstance(content, dict) and content.get("language") == folder.name
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
 
 
 def _datasets_rows(path: Path) -> Iterator[RawRow]:
     # Imported here: it takes seconds, and only this form needs it.
     from datasets import DatasetDict, load_from_disk
 
-    loaded = load_from_disk(str(path))
+    with faults_of(path):
+        loaded = load_from_disk(str(path))
     parts = loaded.values() if isinstance(loaded, DatasetDict) else [loaded]
     for part in parts:
         yield from table_rows(part.with_format("arrow")[:], str(path))
@@ -220,11 +233,10 @@ def _datasets_rows(path: Path) -> Iterator[RawRow]:
 
 def _selfcond_rows(folder: Path, language: str | None, root: Path) -> Iterator[RawRow]:
     list_file = folder / CONCEPT_LIST
-    with list_file.open(encoding="utf-8-sig", newline="") as file:
-        entries = list(csv.DictReader(file))
+    entries = list(csv_rows(list_file))
     seen: dict[str, str] = {}
     nameless: list[str] = []
-    for number, entry in enumerate(entries, start=2):
+    for number, entry in entries:
         group, name = (entry.get("group") or "").strip(), (entry.get("concept") or "").strip()
         if not group or not name:
             raise ValueError(f"{list_file}, line {number}: it needs the columns 'group' and 'concept', both filled in.")
@@ -249,10 +261,10 @@ def _sense_rows(file: Path, name: str, language: str | None, nameless: list[str]
     if not file.exists():
         raise ValueError(f"{file} does not exist, but {CONCEPT_LIST} names it; add the file or strike the line.")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_whole_text(file))
         sentences = content["sentences"]
         halves = (1, sentences["positive"]), (0, sentences["negative"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: not an ml-selfcond concept ({error!r}); "
             f'it needs {{"sentences": {{"positive": [...], "negative": [...]}}}}.'
@@ -265,6 +277,8 @@ def _sense_rows(file: Path, name: str, language: str | None, nameless: list[str]
     if isinstance(whole, str) and file_name(whole) == name:
         name = whole
     for label, texts in halves:
+        if not isinstance(texts, list):
+            raise ValueError(f"{file}: its sentences are {type(texts).__name__}; write lists of strings.")
         for text in texts:
             row = {"concept": name, "language": tongue, "text": text, "label": label}
             yield _raw(row | {"source": content.get("source")}, str(file))

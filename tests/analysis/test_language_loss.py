@@ -177,5 +177,5 @@ def test_text_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="holds neither heldout"):
         load_text(tmp_path)
     (tmp_path / "t.csv").write_text("lang,text\nxx,one two\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="column language is missing in some row; it has lang, text"):
+    with pytest.raises(ValueError, match="line 2: column language is missing or empty; it has lang, text"):
         load_text(tmp_path / "t.csv")

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
+from ...analysis.files.faults import why
 from ..errors import ConfigError, StoppedRun, raise_if
 from ..yaml_files import config_files, repeated_keys
 
@@ -54,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedRun as error:
         print(f"babelscope {command}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if os.environ.get("BABELSCOPE_DEBUG"):
+            raise
+        print(f"babelscope {command}: {why(error)}", file=sys.stderr)
+        return 2 if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) else 1
 
 
 def _quiet_start() -> None:

@@ -14,10 +14,11 @@ from ...analysis.concepts.files import Form
 from ...analysis.concepts.languages import LANGUAGES
 from ...analysis.concepts.lexicon import SHIPPED, Lexicon, read_lexicon
 from ...analysis.concepts.lexicon_check import check_lexicon
+from ...analysis.files.tables import TABLE_SUFFIXES
 from ...analysis.mining.corpus import Limits, mine
-from ...analysis.tables import TABLE_SUFFIXES
+from ..data.joined import joined
 from ..data.sources import Source, resolve
-from ..errors import raise_if
+from ..errors import raise_if, work_begun
 from .parsing import parsed
 
 USAGE = """usage: babelscope concepts COMMAND [--config FILE] [--setting value ...]
@@ -59,7 +60,7 @@ def mine_concepts(
     """Mine a concept set from a corpus: positives by word forms, negatives matched in length.
 
     Args:
-        sources: Where the text comes from, as for prepare; each language has one source.
+        sources: Where the text comes from, as for prepare; several of a language come one behind the other.
         output: Where to write the set. A report goes beside it, and while it works its state, so that the same call goes
             on after an interruption.
         lexicon: YAML file or folder with word forms; the one that ships if not given.
@@ -93,19 +94,25 @@ def mine_concepts(
         for source in read
         if source.max_tokens is not None
     ]
+    problems += [
+        f"sources: {source.language} has a share, but mining takes all text; leave it out, or give max_documents."
+        for source in read
+        if source.share is not None
+    ]
     raise_if(problems)
 
     kept = Limits(**limits)
-    result = mine(
-        {source.language: source for source in read},
-        Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
-        **kept.as_arguments(),
-        max_line_bytes=max_line_bytes,
-        num_proc=num_proc,
-        state=state,
-        restart=restart,
-        progress=sys.stderr.isatty(),
-    )
+    with work_begun():
+        result = mine(
+            joined(read),
+            Lexicon({wanted: known[wanted] for wanted in sorted(concepts or known)}),
+            **kept.as_arguments(),
+            max_line_bytes=max_line_bytes,
+            num_proc=num_proc,
+            state=state,
+            restart=restart,
+            progress=sys.stderr.isatty(),
+        )
     result.concept_set.save(target, form)
     report = target.with_name(f"{target.stem}.report.json")
     write_text(report, json.dumps(result.report.to_dict(), indent=1) + "\n")

@@ -5,16 +5,33 @@ how many processes or shards there are, so that the documents come out the same,
 """
 
 import json
+import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from ...analysis.files.lines import BOM, check_encoding, opened
+
 PROBLEMS = ("invalid_utf8", "empty", "too_long", "malformed")
 UNIT_BYTES = 1 << 20
 UNIT_ROWS = 512
-BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_OTHER_FIELDS = 1 << 24
+"""Bytes that a JSON object may have beside its text."""
+
+
+def _is_visible() -> re.Pattern[str]:
+    """A character that a reader can see: no white space, no control or format character (a soft hyphen, a joiner)."""
+    unseen = (
+        chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+    )
+    return re.compile(f"[^{re.escape(''.join(unseen))}]")
+
+
+_VISIBLE = _is_visible()
 
 
 @dataclass(frozen=True)
@@ -24,24 +41,29 @@ class Reading:
     column: str | None = None
     """The field that holds the text when records are JSON objects; None when a record is the text itself."""
     max_line_bytes: int = 1_000_000
-    """Longer records are counted and left out."""
+    """Longer texts, in bytes of UTF-8, are counted and left out."""
+
+    @property
+    def max_raw_bytes(self) -> int:
+        """How long a record may be in its file: in JSON a byte takes up to six (`\\u0041`), and other fields stand by."""
+        return self.max_line_bytes if self.column is None else 6 * self.max_line_bytes + _OTHER_FIELDS
 
 
 def clean(records: Iterable[bytes | None], reading: Reading) -> tuple[list[str], Counter[str]]:
     """Turn raw records into NFC documents.
 
     A record that is None stands for one that was too long to be read at all. Returns the documents in order and how
-    many records were left out, by reason (`PROBLEMS`): not UTF-8, nothing but white space, longer than
+    many records were left out, by reason (`PROBLEMS`): not UTF-8, nothing that can be seen, longer than
     `max_line_bytes`, or, in JSON, without a string in the column.
     """
     records = list(records)
     if reading.column is None and (texts := _all_sound(records, reading)) is not None:
-        filled = [text for text in texts if text and not text.isspace()]
+        filled = [text for text in texts if has_text(text)]
         return filled, Counter(empty=len(texts) - len(filled)) if len(filled) < len(texts) else Counter()
     texts = []
     problems: Counter[str] = Counter()
     for record in records:
-        if record is None or len(record) > reading.max_line_bytes:
+        if record is None or len(record) > reading.max_raw_bytes:
             problems["too_long"] += 1
             continue
         try:
@@ -58,14 +80,22 @@ def clean(records: Iterable[bytes | None], reading: Reading) -> tuple[list[str],
             except (ValueError, RecursionError):
                 problems["malformed"] += 1
                 continue
-            if any("\ud800" <= character <= "\udfff" for character in text):
+            if _SURROGATE.search(text):
                 problems["invalid_utf8"] += 1
                 continue
-        if not text or text.isspace():
+            if len(text.encode()) > reading.max_line_bytes:
+                problems["too_long"] += 1
+                continue
+        if not has_text(text):
             problems["empty"] += 1
             continue
         texts.append(unicodedata.normalize("NFC", text))
     return texts, problems
+
+
+def has_text(text: str) -> bool:
+    """Whether there is anything to see in a text; white space and invisible characters alone are none."""
+    return bool(text) and (text[0].isalnum() or _VISIBLE.search(text) is not None)
 
 
 def _all_sound(records: list[bytes | None], reading: Reading) -> list[str] | None:
@@ -108,20 +138,21 @@ class RangeUnit:
         return self.end - self.start
 
     def documents(self) -> tuple[list[str], Counter[str]]:
-        with open(self.path, "rb") as stream:
+        with opened(self.path) as stream:
             return clean(self._records(stream), self.reading)
 
     def _records(self, stream: BinaryIO) -> list[bytes]:
         before = min(self.start, 1)  # the byte before tells whether a line begins exactly at the start
         stream.seek(self.start - before)
         block = stream.read(self.end - self.start + before)
+        check_encoding(block, self.path, self.start - before)
         first = block.find(b"\n") + 1 if before else 0
         if before and not first:
             return []
         records = block[first:].split(b"\n")
         last = records.pop()
         if last:
-            records.append(last + stream.readline(self.reading.max_line_bytes + 2).removesuffix(b"\n"))
+            records.append(last + stream.readline(self.reading.max_raw_bytes + 2).removesuffix(b"\n"))
         if not before and records:
             records[0] = records[0].removeprefix(BOM)
         return [record.removesuffix(b"\r") for record in records]

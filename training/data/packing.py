@@ -7,8 +7,9 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,45 @@ class TooLittleText(ValueError):
     """A language whose text does not give a block for training and one for validation."""
 
 
-def batches(parts: Sequence[Part]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """(hash_D, bytes_D, length_D, tokens_N) of every unit in the order of the source.
+@dataclass(frozen=True)
+class Taken:
+    """What a language takes from one of its sources."""
 
-    Shard i of n holds units i, i + n, i + 2n …, so taking one from each shard in turn restores that order.
-    """
+    parts: Sequence[Part]
+    """The source's parts, one a shard."""
+    tokens: int | None = None
+    """Its first documents until there are so many tokens; None for all."""
+
+
+def by_shares(sources: Sequence[Sequence[Part]], shares: Sequence[float | None]) -> list[Taken]:
+    """What is taken from each source: tokens in the proportions of the shares, as many as the scarcest source allows."""
+    there = [sum((part.described() or {})["tokens"] for part in parts) for parts in sources]
+    given = [share for share in shares if share is not None]
+    if len(given) < len(sources) or len(sources) == 1:
+        return [Taken(parts) for parts in sources]
+    whole = min(tokens / share for tokens, share in zip(there, given, strict=True))
+    return [Taken(parts, round(share * whole)) for parts, share in zip(sources, given, strict=True)]
+
+
+def batches(sources: Sequence[Taken]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """(hash_D, bytes_D, length_D, tokens_N) of every unit taken, source after source, each in its own order."""
+    for source in sources:
+        left = source.tokens
+        for hash_D, bytes_D, length_D, tokens_N in _all_batches(source.parts):
+            if left is None:
+                yield hash_D, bytes_D, length_D, tokens_N
+                continue
+            end_D = np.cumsum(length_D)
+            documents = int(np.searchsorted(end_D - length_D, left))
+            tokens = int(end_D[documents - 1]) if documents else 0
+            yield hash_D[:documents], bytes_D[:documents], length_D[:documents], tokens_N[:tokens]
+            left -= tokens
+            if left <= 0:
+                break
+
+
+def _all_batches(parts: Sequence[Part]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Shard i of n holds units i, i + n, i + 2n …, so taking one from each shard in turn restores their order."""
     with ExitStack() as stack:
         readers = [pa.ipc.open_stream(stack.enter_context(pa.memory_map(str(part.tokens)))) for part in parts]
         number = 0
@@ -47,7 +82,7 @@ def batches(parts: Sequence[Part]) -> Iterator[tuple[np.ndarray, np.ndarray, np.
             number += 1
 
 
-def validation_bound(language: str, parts: Sequence[Part], fraction: float, block_length: int) -> int:
+def validation_bound(language: str, sources: Sequence[Taken], fraction: float, block_length: int) -> int:
     """The hash below which documents validate.
 
     It is `fraction` of all hashes, so a document's split depends on its text alone. Where that leaves either split
@@ -58,7 +93,7 @@ def validation_bound(language: str, parts: Sequence[Part], fraction: float, bloc
     """
     bound = int(fraction * EVERY_HASH)
     validation = total = 0
-    for hash_D, _, length_D, _ in batches(parts):
+    for hash_D, _, length_D, _ in batches(sources):
         validation += int(length_D[_below(hash_D, bound)].sum())
         total += int(length_D.sum())
     if not bound:
@@ -67,7 +102,9 @@ def validation_bound(language: str, parts: Sequence[Part], fraction: float, bloc
         return 0
     if validation >= block_length and total - validation >= block_length:
         return bound
-    hash_D, length_D = (np.concatenate(column) for column in zip(*((b[0], b[2]) for b in batches(parts)), strict=True))
+    hash_D, length_D = (
+        np.concatenate(column) for column in zip(*((b[0], b[2]) for b in batches(sources)), strict=True)
+    )
     hash_U, document_D = np.unique(hash_D, return_inverse=True)
     filled_U = np.cumsum(np.bincount(document_D, weights=length_D))
     last = int(np.searchsorted(filled_U, block_length))
@@ -142,7 +179,7 @@ class BlockWriter:
 
 
 def pack(
-    language: str, parts: Sequence[Part], store: Path, block_length: int, fraction: float, heldout_documents: int
+    language: str, sources: Sequence[Taken], store: Path, block_length: int, fraction: float, heldout_documents: int
 ) -> tuple[dict[str, Any], Path]:
     """Write a language's blocks and held-out documents into a store.
 
@@ -152,21 +189,23 @@ def pack(
     Raises:
         TooLittleText: if the text does not make a block for each split.
     """
-    bound = validation_bound(language, parts, fraction, block_length)
+    bound = validation_bound(language, sources, fraction, block_length)
     folder = store / "blocks" / f"{language}.unfinished"
     shutil.rmtree(folder, ignore_errors=True)
     writers = {split: BlockWriter(folder / split, block_length) for split in SPLITS[: 2 if bound else 1]}
-    for hash_D, bytes_D, length_D, tokens_N in batches(parts):
+    validating: set[int] = set()
+    for hash_D, bytes_D, length_D, tokens_N in batches(sources):
         validates_D = _below(hash_D, bound)
+        validating.update(hash_D[validates_D].tolist())
         validates_N = np.repeat(validates_D, length_D)
         for split, writer in writers.items():
             mine_D, mine_N = (m if split == "validation" else ~m for m in (validates_D, validates_N))
             writer.add(bytes_D[mine_D], length_D[mine_D], tokens_N[mine_N])
     splits = {split: writer.close() for split, writer in writers.items()}
-    texts = _heldout(parts, bound, heldout_documents)
+    texts = _heldout(sources, validating, heldout_documents)
     write_heldout(store, language, texts)
     problems: Counter[str] = Counter()
-    for part in parts:
+    for part in (part for source in sources for part in source.parts):
         problems.update((part.described() or {})["problems"])
     entry = {
         **{key: sum(counts[key] for counts in splits.values()) for key in ("documents", "bytes", "tokens")},
@@ -185,11 +224,11 @@ def write_heldout(store: Path, language: str, texts: Sequence[str]) -> None:
         stream.writelines(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
 
 
-def _heldout(parts: Sequence[Part], bound: int, room: int) -> list[str]:
+def _heldout(sources: Sequence[Taken], validating: Set[int], room: int) -> list[str]:
     """Validation documents with the smallest hashes, each text once."""
     found: dict[int, str] = {}
-    for part in parts:
+    for part in (part for source in sources for part in source.parts):
         with open(part.heldout, encoding="utf-8") as stream:
             rows = [json.loads(line) for line in stream]
-        found |= {row["hash"]: row["text"] for row in rows if row["hash"] < bound}
+        found |= {row["hash"]: row["text"] for row in rows if row["hash"] in validating}
     return [found[value] for value in sorted(found)[:room]]

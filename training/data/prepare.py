@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import raise_if
+from ..errors import raise_if, work_begun
 from ..toy.world import ToyWorld
 from .sources import LanguageSource, Source, resolve
 from .stages import Job, shards_there
@@ -39,7 +39,7 @@ def prepare(
 
     Args:
         output: Folder of the store.
-        sources: Where the text comes from; each language has one source.
+        sources: Where the text comes from; several sources of a language come one behind the other, or by their shares.
         toy: A built-in world of invented languages in place of sources.
         tokenizer: A tokenizer by name or folder, or how to train one.
         block_length: Tokens of a block.
@@ -61,6 +61,7 @@ def prepare(
 
     Raises:
         ConfigError: naming everything that is wrong with the settings, the sources or their text.
+        StoppedRun: a file turned out to be damaged while it was read, or the disk is full.
     """
     store = Path(os.path.expanduser(output))
     config = tokenizer or TokenizerConfig()
@@ -95,20 +96,21 @@ def prepare(
         max_line_bytes=max_line_bytes,
         seed=seed,
     )
-    if job.is_finished(overwrite):
-        log.info("%s is prepared already", store)
+    with work_begun():
+        if job.is_finished(overwrite):
+            log.info("%s is prepared already", store)
+            return store
+        if merge:
+            shards = shards_there(store)
+        job.make_tokenizer(sharded=shards > 1 or merge)
+        if tokenizer_only:
+            return store
+        if not merge:
+            folder = job.encode(number, shards, num_proc, progress)
+            if shards > 1:
+                return folder
+        job.finish(shards)
         return store
-    if merge:
-        shards = shards_there(store)
-    job.make_tokenizer(sharded=shards > 1 or merge)
-    if tokenizer_only:
-        return store
-    if not merge:
-        folder = job.encode(number, shards, num_proc, progress)
-        if shards > 1:
-            return folder
-    job.finish(shards)
-    return store
 
 
 def _toy_sources(toy: ToyWorld) -> list[LanguageSource]:

@@ -6,18 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
+from ...analysis.files import FileFaultError
+from ...analysis.files.kinds import Kind, kind_of, suffixes
+from ...analysis.files.lines import check_head, size_of
+from ...analysis.files.stamp import content_stamp
+from ...analysis.files.tables import csv_columns, text_column_problem
+from .documents import UNIT_BYTES, UNIT_ROWS, RangeUnit, Reading, RecordUnit, TextUnit, Unit
+from .records import file_records, grouped, hub_records
 
-from .compressed import COMPRESSIONS, unpacked
-from .documents import BOM, UNIT_BYTES, UNIT_ROWS, RangeUnit, Reading, RecordUnit, TextUnit, Unit
-
-LINE_FORMATS = (".txt", ".jsonl")
-SUFFIXES = (*(f + c for f in LINE_FORMATS for c in ("", *COMPRESSIONS)), ".parquet")
+KNOWN = suffixes("txt", "jsonl", "json", "csv", "tsv", "parquet")
+SEPARATORS = ("line", "blank_line")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 LANGUAGE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -27,8 +27,8 @@ class Source:
     """Text in one language, or in several when the path or the name holds `{language}`."""
 
     path: str
-    """A file (.txt or .jsonl, also .gz, .zst, .bz2 or .xz, or .parquet), a pattern such as `data/*.jsonl.gz`, or the name of a
-    dataset on the hub. `{language}` stands for each of the languages."""
+    """A file (.txt, .jsonl, .json, .csv or .tsv, also .gz, .zst, .bz2 or .xz, or .parquet), a pattern such as
+    `data/*.jsonl.gz`, or the name of a dataset on the hub. `{language}` stands for each of the languages."""
     language: str | None = None
     """The language of this source."""
     languages: list[str] | None = None
@@ -40,7 +40,12 @@ class Source:
     revision: str | None = None
     """Revision of a hub dataset."""
     column: str = "text"
-    """The field that holds the text, in .jsonl, Parquet and hub datasets."""
+    """The field that holds the text, in JSON lines, CSV, TSV, Parquet and hub datasets."""
+    separator: str = "line"
+    """What parts the documents of a .txt file: "line" (one a line) or "blank_line" (blank lines between them)."""
+    share: float | None = None
+    """How much of a language comes from this source where it has several: its tokens are in the proportions of the
+    shares, as many as the scarcest source allows, and each source gives its first documents. By default all of each."""
     streaming: bool = True
     """Read a hub dataset while it downloads rather than download it whole first."""
     max_documents: int | None = None
@@ -64,6 +69,8 @@ class LanguageSource:
     streaming: bool = True
     max_documents: int | None = None
     max_tokens: int | None = None
+    separator: str = "line"
+    share: float | None = None
 
     @property
     def label(self) -> str:
@@ -77,14 +84,32 @@ class LanguageSource:
             return None
         if self.texts is not None:
             return sum(len(text.encode()) for text in self.texts)
-        if not self.files or any(not f.endswith(LINE_FORMATS) for f in self.files):
+        if not self.files or not all(self._in_ranges(_kind(f)) for f in self.files):
             return None
-        return sum(os.path.getsize(f) for f in self.files)
+        return sum(size_of(f) for f in self.files)
+
+    def _in_ranges(self, kind: Kind) -> bool:
+        """Whether a file can be read from any place on."""
+        return kind.form in ("txt", "jsonl") and kind.compression is None and not self._by_blank_lines(kind)
+
+    def _by_blank_lines(self, kind: Kind) -> bool:
+        return kind.form == "txt" and self.separator == "blank_line"
 
     def identity(self) -> dict[str, Any]:
-        """What decides which documents come out; a file counts with its size and time of change."""
-        stamps = [[f, os.stat(f).st_size, os.stat(f).st_mtime_ns] for f in self.files]
-        keys = ("language", "path", "name", "split", "revision", "column", "max_documents", "max_tokens")
+        """What decides which documents come out; a file counts with what is in it."""
+        stamps = [[f, *content_stamp(f)] for f in self.files]
+        keys = (
+            "language",
+            "path",
+            "name",
+            "split",
+            "revision",
+            "column",
+            "max_documents",
+            "max_tokens",
+            "separator",
+            "share",
+        )
         return {key: getattr(self, key) for key in keys} | {"files": stamps}
 
     def units(self, max_line_bytes: int) -> Iterator[Unit]:
@@ -107,31 +132,31 @@ class LanguageSource:
             for start in range(0, len(self.texts), UNIT_ROWS):
                 yield RecordUnit([text.encode() for text in self.texts[start : start + UNIT_ROWS]], plain)
         elif not self.files:
-            yield from (RecordUnit(records, plain) for records in self._hub_records())
+            records = hub_records(
+                self.label, self.path, self.name, self.split, self.revision, self.streaming, self.column, UNIT_ROWS
+            )
+            yield from (RecordUnit(some, plain) for some in grouped(records, UNIT_BYTES, UNIT_ROWS))
         for file in self.files:
-            reading = replace(plain, column=self.column) if ".jsonl" in Path(file).suffixes else plain
-            if file.endswith(".parquet"):
-                yield from (RecordUnit(records, plain) for records in _parquet_records(file, self.column))
-            elif file.endswith(LINE_FORMATS):
-                size = os.path.getsize(file)
+            kind = _kind(file)
+            reading = replace(plain, column=self.column) if kind.form == "jsonl" else plain
+            if self._in_ranges(kind):
+                size = size_of(file)
                 for start in range(0, size, UNIT_BYTES):
                     yield RangeUnit(file, start, min(start + UNIT_BYTES, size), reading)
             else:
-                yield from (RecordUnit(records, reading) for records in _compressed_records(file, reading))
+                records = file_records(file, kind, self.column, reading, self._by_blank_lines(kind))
+                rows = UNIT_ROWS if kind.form == "parquet" else UNIT_BYTES
+                yield from (RecordUnit(some, reading) for some in grouped(records, UNIT_BYTES, rows))
 
-    def _hub_records(self) -> Iterator[list[bytes | None]]:
-        data = datasets.load_dataset(
-            self.path, self.name, split=self.split, revision=self.revision, streaming=self.streaming
-        )
-        known = data.column_names
-        if known is not None and self.column not in known:
-            raise ValueError(f"{self.label} has no column {self.column!r}; set column to one of {', '.join(known)}")
-        for table in data.select_columns([self.column]).with_format("arrow").iter(batch_size=UNIT_ROWS):
-            yield _as_bytes(table.column(self.column))
+
+def _kind(file: str) -> Kind:
+    kind = kind_of(file)
+    assert kind is not None, "resolve takes files of known kinds alone"
+    return kind
 
 
 def resolve(sources: Iterable[Source]) -> tuple[list[LanguageSource], list[str]]:
-    """One `LanguageSource` a language, in the order given, and everything that is wrong with the sources."""
+    """A `LanguageSource` for each language of each source, and everything that is wrong with them."""
     resolved: list[LanguageSource] = []
     problems: list[str] = []
     for position, source in enumerate(sources):
@@ -142,8 +167,7 @@ def resolve(sources: Iterable[Source]) -> tuple[list[LanguageSource], list[str]]
             files, problem = _files(path)
             if problem:
                 problems.append(f"{where}.path: {problem}")
-            if any(f.endswith(".parquet") for f in files):
-                problems += _parquet_problems(files, source.column, where)
+            problems += [found for file in files for found in _file_problems(file, source, where)]
             resolved.append(
                 LanguageSource(
                     language=language,
@@ -156,16 +180,32 @@ def resolve(sources: Iterable[Source]) -> tuple[list[LanguageSource], list[str]]
                     streaming=source.streaming,
                     max_documents=source.max_documents,
                     max_tokens=source.max_tokens,
+                    separator=source.separator,
+                    share=source.share,
                 )
             )
-    times = Counter(source.language for source in resolved)
-    problems += [
-        f"sources: language {language!r} appears {count} times; give each language one source (a pattern such as "
-        "data/*.txt takes several files)"
-        for language, count in times.items()
-        if count > 1
-    ]
-    return resolved, problems
+    return resolved, problems + _several_problems(resolved)
+
+
+def _several_problems(sources: list[LanguageSource]) -> list[str]:
+    """What is wrong among the sources of one language."""
+    problems = []
+    by_language: dict[str, list[LanguageSource]] = {}
+    for source in sources:
+        by_language.setdefault(source.language, []).append(source)
+    for language, several in by_language.items():
+        places = Counter((file, source.split) for source in several for file in source.files or (source.label,))
+        problems += [
+            f"sources: {language!r} would read {place} {count} times; name it once"
+            for (place, _), count in places.items()
+            if count > 1
+        ]
+        given = [source.share for source in several if source.share is not None]
+        if given and len(given) < len(several):
+            problems.append(
+                f"sources: {len(given)} of the {len(several)} sources of {language!r} have a share; give each one, or none"
+            )
+    return problems
 
 
 def _languages_of(source: Source) -> list[str]:
@@ -191,83 +231,42 @@ def _problems(source: Source, where: str) -> list[str]:
         value = getattr(source, field)
         if value is not None and value < 1:
             problems.append(f"{where}.{field} is {value}; give at least 1, or leave it out to take everything")
+    if source.separator not in SEPARATORS:
+        problems.append(f"{where}.separator is {source.separator!r}; choose {' or '.join(SEPARATORS)}")
+    if source.share is not None and not 0 < source.share < float("inf"):
+        problems.append(f"{where}.share is {source.share}; give a positive number, or leave it out")
     return problems
 
 
 def _files(path: str) -> tuple[tuple[str, ...], str | None]:
     """The files behind a path, none for a name on the hub, and what is wrong with it."""
-    formats = ", ".join(SUFFIXES)
     if os.path.isfile(path):
-        if not path.endswith(SUFFIXES):
-            return (), f"{path} is of no known format; the name must end in one of {formats}"
+        if kind_of(path) is None:
+            return (), f"{path} is of no known format; the name must end in {KNOWN}"
         return (path,), None
     if glob.has_magic(path):
-        files = tuple(f for f in sorted(glob.glob(path)) if f.endswith(SUFFIXES) and os.path.isfile(f))
-        return files, None if files else f"no file matches {path} and ends in one of {formats}"
+        files = tuple(f for f in sorted(glob.glob(path)) if kind_of(f) is not None and os.path.isfile(f))
+        return files, None if files else f"no file matches {path} and ends in {KNOWN}"
     if os.path.isdir(path):
         return (), f"{path} is a folder; name the files in it, for example {os.path.join(path, '*.jsonl')}"
-    if path.endswith(SUFFIXES) or not HUB_NAME.fullmatch(path):
+    if kind_of(path) is not None or not HUB_NAME.fullmatch(path):
         return (), f"there is no file {path}; correct the path (relative paths start at {os.getcwd()})"
     return (), None
 
 
-def _parquet_problems(files: tuple[str, ...], column: str, where: str) -> list[str]:
-    problems = []
-    for file in files:
-        try:
-            names = pq.read_schema(file).names
-        except pa.ArrowInvalid as error:
-            problems.append(f"{where}.path: {file} is not a Parquet file ({error})")
-            continue
-        if column not in names:
-            problems.append(f"{where}.column: {file} has no column {column!r}; choose one of {', '.join(names)}")
-    return problems
-
-
-def _as_bytes(column: pa.ChunkedArray) -> list[bytes | None]:
-    """Text as bytes, undecoded, since a table may hold invalid UTF-8; null counts as an empty record."""
-    return [b"" if record is None else record for record in column.cast(pa.large_binary()).to_pylist()]
-
-
-def _parquet_records(file: str, column: str) -> Iterator[list[bytes | None]]:
-    with pq.ParquetFile(file) as table:
-        for batch in table.iter_batches(batch_size=UNIT_ROWS, columns=[column]):
-            yield _as_bytes(pa.chunked_array([batch.column(column)]))
-
-
-def _compressed_records(file: str, reading: Reading) -> Iterator[list[bytes | None]]:
-    """Lines of a compressed file in groups of about `UNIT_BYTES`; None for a line that is too long."""
-    with unpacked(file) as stream:
-        yield from _grouped(_lines(stream, reading.max_line_bytes))
-
-
-def _grouped(lines: Iterable[bytes | None]) -> Iterator[list[bytes | None]]:
-    group: list[bytes | None] = []
-    size = 0
-    for line in lines:
-        group.append(line)
-        size += len(line or b"")
-        if size >= UNIT_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
-    """Lines without their ends, None for those that are too long, of which never more than a piece is held."""
-    rest, mark, skipping = b"", BOM, False
-    while block := stream.read(UNIT_BYTES):
-        *lines, rest = (rest + block).split(b"\n")
-        if lines and skipping:
-            lines, skipping = lines[1:], False
-        for line in lines:
-            yield line.removeprefix(mark).removesuffix(b"\r")
-            mark = b""
-        if skipping:
-            rest = b""
-        elif len(rest) > max_bytes + len(BOM) + 1:
-            yield None
-            rest, mark, skipping = b"", b"", True
-    if rest:
-        yield rest.removeprefix(mark).removesuffix(b"\r")
+def _file_problems(file: str, source: Source, where: str) -> list[str]:
+    """What can be seen of a file before work: whether it opens, its encoding, its columns."""
+    try:
+        kind = _kind(file)
+        if kind.form == "parquet":
+            problem = text_column_problem(file, source.column)
+            return [f"{where}.column: {problem}"] if problem else []
+        check_head(file)
+        if kind.form in ("csv", "tsv"):
+            names = csv_columns(file)
+            if source.column not in names:
+                has = ", ".join(names) or "none"
+                return [f"{where}.column: {file} has no column {source.column!r}; choose one of {has}"]
+    except FileFaultError as error:
+        return [f"{where}.path: {error}"]
+    return []

@@ -18,15 +18,16 @@ from typing import Any
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from ...analysis.files.stamp import content_stamp
 from ..errors import ConfigError, raise_if
 from ..toy.world import ToyWorld
 from . import tokenizer as tokenizers_
 from .encoding import Encoders, Heldout, Part, encoders, write_json
-from .packing import TooLittleText, pack, write_heldout
-from .sampling import no_text, training_texts
+from .packing import TooLittleText, by_shares, pack, write_heldout
 from .sources import LanguageSource
 from .store import FORMAT, MANIFEST
 from .tokenizer import TokenizerConfig
+from .tokenizer.sampling import no_text, training_texts
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,13 @@ class Job:
         """What decides the documents of each source."""
         world = {"toy": asdict(self.toy)} if self.toy else {}
         return [_plain(source.identity() | world) for source in self.sources]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """What the parts of each source are called: its language, and from the second on a number."""
+        before = [source.language for source in self.sources]
+        numbers = [before[:position].count(language) + 1 for position, language in enumerate(before)]
+        return [f"{name}@{number}" if number > 1 else name for name, number in zip(before, numbers, strict=True)]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -153,7 +161,7 @@ class Job:
         with bar, encoders(file, self._about_tokenizer["separator"], num_proc) as pool:
             for position, source in enumerate(self.sources):
                 bar.set_postfix_str(source.language)
-                part = Part.at(folder, source.language)
+                part = Part.at(folder, self._names[position])
                 wanted = self._part_note(position, number, shards)
                 if (part.described() or {}).get("made_from") == wanted:
                     log.info("%s: encoded already", source.language)
@@ -183,16 +191,23 @@ class Job:
     def finish(self, shards: int) -> None:
         """Pack the parts of all shards and write the manifest."""
         numbers = range(1, shards + 1)
-        work = []
+        work: dict[str, list[tuple[LanguageSource, list[Part], list[dict[str, Any]]]]] = {}
         for position, source in enumerate(self.sources):
-            parts = [Part.at(self.store / "shards" / f"{i}-of-{shards}", source.language) for i in numbers]
-            work.append((source, parts, [self._part_note(position, i, shards) for i in numbers]))
-        raise_if(problem for source, parts, notes in work for problem in _missing(source.language, parts, notes))
+            parts = [Part.at(self.store / "shards" / f"{i}-of-{shards}", self._names[position]) for i in numbers]
+            notes = [self._part_note(position, i, shards) for i in numbers]
+            work.setdefault(source.language, []).append((source, parts, notes))
+        raise_if(
+            problem
+            for several in work.values()
+            for source, parts, notes in several
+            for problem in _missing(source.language, parts, notes)
+        )
         entries: dict[str, Any] = {}
         problems: list[str] = []
-        for source, parts, notes in work:
+        for language, several in work.items():
+            sources, parts_of, notes_of = (list(column) for column in zip(*several, strict=True))
             try:
-                entries[source.language] = self._pack(source, parts, notes)
+                entries[language] = self._pack(sources, parts_of, [note for notes in notes_of for note in notes])
             except TooLittleText as error:
                 problems.append(str(error))
         raise_if(problems)
@@ -223,24 +238,28 @@ class Job:
         )
         shutil.rmtree(self.store / "shards")
 
-    def _pack(self, source: LanguageSource, parts: list[Part], notes: list[dict[str, Any]]) -> dict[str, Any]:
+    def _pack(
+        self, sources: list[LanguageSource], parts: list[list[Part]], notes: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """Pack one language unless that is done, and give its entry of the manifest."""
-        folder = self.store / "blocks" / source.language
+        language = sources[0].language
+        folder = self.store / "blocks" / language
         note = {"parts": notes, "block_length": self.block_length} | {"validation_fraction": self.validation_fraction}
         done = folder / NOTE
         if done.exists():
             there = json.loads(done.read_text(encoding="utf-8"))
             if there["made_from"] == note:
                 return there["entry"]
-        described = [part.described() or {} for part in parts]
+        described = [part.described() or {} for several in parts for part in several]
+        label = ", ".join(source.label for source in sources)
         if not sum(d["documents"] for d in described):
             left_out = {reason: sum(d["problems"][reason] for d in described) for reason in described[0]["problems"]}
-            raise TooLittleText(no_text(source.language, source.label, left_out))
+            raise TooLittleText(no_text(language, label, left_out))
+        taken = by_shares(parts, [source.share for source in sources])
         entry, made = pack(
-            source.language, parts, self.store, self.block_length, self.validation_fraction,
-            self.heldout_documents,
-        )  # fmt: skip
-        entry = {"source": source.label} | entry
+            language, taken, self.store, self.block_length, self.validation_fraction, self.heldout_documents
+        )
+        entry = {"source": label} | entry
         write_json(made / NOTE, {"made_from": note, "entry": entry})
         _put(made, folder)
         return entry
@@ -283,10 +302,10 @@ def _put(made: Path, folder: Path) -> None:
     os.replace(made, folder)
 
 
-def _stamp(path: str) -> list[int] | None:
-    """Size and time of change of a local tokenizer."""
+def _stamp(path: str) -> list[Any] | None:
+    """By what a local tokenizer is known again."""
     file = Path(os.path.expanduser(path)) / "tokenizer.json"
-    return [file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else None
+    return list(content_stamp(file)) if file.exists() else None
 
 
 def _plain(value: Any) -> Any:

@@ -185,8 +185,8 @@ def test_a_folder_of_tables_is_one_set(concepts, tmp_path):
 
 def test_in_a_folder_of_tables_an_error_names_the_file(tmp_path):
     write_csv(tmp_path / "en.csv", "water,en,The sea.,1", ",en,A chair.,0")
-    write_csv(tmp_path / "fr.csv", "water,fr,La mer.,1", "water,fr,,1")
-    with pytest.raises(ValueError, match=r"fr\.csv, row 2, column 'text': it is empty"):
+    write_csv(tmp_path / "fr.csv", "water,fr,La mer.,1", "water,,Une chaise.,1")
+    with pytest.raises(ValueError, match=r"fr\.csv, row 2, column 'language': it is empty"):
         ConceptSet.load(tmp_path)
 
 
@@ -203,7 +203,6 @@ def write_csv(path, *lines):
             r"bad\.csv, row 2, column 'label': '2' is neither 1 \(shows the concept\) nor 0",
         ),
         ("water,,Rain.,1", r"row 2, column 'language': it is empty; fill it in or leave the row out"),
-        ("water,en, ,1", r"row 2, column 'text': it is empty"),
         (",en,Rain.,1", r"row 2, column 'concept': it is empty with label 1; name the concept"),
     ],
 )
@@ -217,7 +216,7 @@ def test_a_missing_column_is_named(tmp_path):
     table = pa.table({"concept": ["c"], "lang": ["en"], "text": ["t"], "label": [1]})
     pa.parquet.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(
-        ValueError, match=r"t\.parquet: column 'language' is missing; it has concept, lang, text, label"
+        ValueError, match=r"t\.parquet, row 1: column 'language' is missing; it has concept, lang, text, label"
     ):
         ConceptSet.load(tmp_path / "t.parquet")
 
@@ -225,10 +224,13 @@ def test_a_missing_column_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere.csv", "does not exist; give a .parquet, .csv, .jsonl file or a folder"),
+        (
+            "nowhere.csv",
+            r"does not exist; give a .jsonl, .csv, .tsv \(also .gz, .zst, .bz2, .xz\) or .parquet file or a folder",
+        ),
         ("notes.txt", "has the suffix '.txt'"),
         ("empty", "holds neither concept_list.csv"),
-        ("broken.parquet", "broken.parquet cannot be read as .parquet"),
+        ("broken.parquet", r"broken.parquet cannot be read \(Parquet file size is 1 bytes"),
         ("broken.jsonl", "broken.jsonl, line 1: not JSON"),
         ("none.jsonl", "there are no sentences in it"),
     ],
@@ -277,3 +279,42 @@ def test_what_cannot_be_written_is_refused(concepts, tmp_path):
     with pytest.raises(ValueError, match=r"'9/11' and '9_11' would both be the file '9_11'; rename one"):
         ConceptSet([Row(name, "en", "That day.", 1) for name in ("9/11", "9_11")]).save(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_without_a_sentence_or_label_are_left_out_and_counted(tmp_path, caplog):
+    rows = [
+        '{"concept": "water", "language": "en", "text": "The sea.", "label": 1}',
+        '{"concept": "water", "language": "en", "text": NaN, "label": 1}',
+        '{"concept": "water", "language": "en", "text": "", "label": 0}',
+        '{"concept": "water", "language": "en", "text": "Rain.", "label": NaN}',
+        '{"concept": NaN, "language": "en", "text": "A chair.", "label": 0}',
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(rows))
+    loaded = ConceptSet.load(tmp_path / "set.jsonl")
+    assert loaded.positives("water", "en") == ["The sea."]
+    assert loaded.shared_negatives("en") == ["A chair."]
+    assert "set.jsonl: 3 rows have no sentence or no label (NaN or empty) and are left out" in caplog.text
+
+
+def test_a_line_that_is_no_object_is_named(tmp_path):
+    (tmp_path / "set.jsonl").write_text('{"concept": "c", "language": "en", "text": "t", "label": 1}\n\n[1, 2]\n')
+    with pytest.raises(ValueError, match=r"set\.jsonl, line 3: '\[1, 2\]' is no JSON object; write one object a line"):
+        ConceptSet.load(tmp_path / "set.jsonl")
+
+
+GOOD = {"sentences": {"positive": ["A plane."], "negative": ["A chair."]}}
+
+
+def test_a_folder_of_selfcond_folders_is_languages_only_if_it_looks_so(tmp_path):
+    selfcond(tmp_path / "set" / "en", GOOD)
+    selfcond(tmp_path / "set" / "pt-br", GOOD)
+    assert ConceptSet.load(tmp_path / "set").languages == ("en", "pt-br")
+    selfcond(tmp_path / "set" / "homographs", GOOD)
+    with pytest.raises(ValueError, match="were taken for languages, but homographs is no language code; name them"):
+        ConceptSet.load(tmp_path / "set")
+    file = tmp_path / "set" / "homographs" / "sense" / "airplane-1_06_00__.json"
+    file.write_text(json.dumps(GOOD | {"language": "homographs"}))
+    assert "homographs" in ConceptSet.load(tmp_path / "set").languages
+    (tmp_path / "set" / "notes").mkdir()
+    with pytest.raises(ValueError, match=r"3 ml-selfcond folders \(en, homographs, pt-br\).* but notes is none"):
+        ConceptSet.load(tmp_path / "set")

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from babelscope.training.data import tokenizer as subject
 from babelscope.training.data.documents import Reading, clean
-from babelscope.training.data.sampling import repeats, training_texts
 from babelscope.training.data.sources import LanguageSource
 from babelscope.training.data.tokenizer import ALGORITHMS, SMALLEST_VOCABULARY, SPECIAL_TOKENS, TokenizerConfig
+from babelscope.training.data.tokenizer.sampling import repeats, training_texts
 from transformers import AutoTokenizer
 
 TEXTS = [

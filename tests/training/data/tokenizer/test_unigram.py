@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from babelscope.training.data.unigram import Lattice, TooManyCharacters, learn
+from babelscope.training.data.tokenizer.unigram import Lattice, TooManyCharacters, learn
 
 
 def segmentations(word, pieces):

@@ -11,15 +11,13 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+from .faults import DamagedFileError, FileFaultError
+from .kinds import COMPRESSIONS
+
 _PIECE = 1 << 14
 """Compressed bytes at a time: a hostile file grows some 20,000-fold."""
 _WIDEST_WINDOW = 1 << 31
 """What `zstd --long=31` packs with."""
-
-
-class DamagedFileError(ValueError):
-    """A compressed file that is cut short, or whose bytes are not those that were packed."""
 
 
 @contextmanager
@@ -38,10 +36,10 @@ def unpacked(path: str) -> Iterator[BinaryIO]:
                 f"{path} is cut short: it ends before its {how} stream does; fetch or pack it again"
             ) from error
         except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the file system's
+            if isinstance(error, FileFaultError) or (isinstance(error, OSError) and error.errno is not None):
+                raise  # what the text inside is, or the file system's
             raise DamagedFileError(
-                f"{path} is no sound {how} file ({str(error).splitlines()[0]}); fetch or pack it again"
+                f"{path} is no sound {how} file ({(str(error) or type(error).__name__).splitlines()[0]}); fetch or pack it again"
             ) from error
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..tokenizers import NoTokenizerError, definition_of, load_tokenizer, same_ids
+from ...tokenizers import NoTokenizerError, definition_of, load_tokenizer, same_ids
 from . import unigram
 
 log = logging.getLogger(__name__)

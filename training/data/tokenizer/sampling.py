@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..errors import raise_if
-from .sources import LanguageSource
-from .tokenizer import TokenizerConfig
+from ...errors import raise_if
+from ..sources import LanguageSource
+from .training import TokenizerConfig
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +42,21 @@ def training_texts(
     One pass over the sources, holding at most twice `max_training_bytes` a language.
 
     Raises:
-        ConfigError: naming every source without usable text.
+        ConfigError: naming every language without usable text.
     """
     drawn = {source.language: _Draw(2 * config.max_training_bytes, seed) for source in sources}
-    problems = []
+    counts: dict[str, Counter[str]] = {language: Counter() for language in drawn}
     for source in sources:
-        counts: Counter[str] = Counter()
         for unit in source.units(max_line_bytes):
             texts, left_out = unit.documents()
-            counts += left_out
+            counts[source.language] += left_out
             for text in texts:
                 drawn[source.language].add(text)
-        if not drawn[source.language].total:
-            problems.append(no_text(source.language, source.label, counts))
+    problems = []
+    for language, draw in drawn.items():
+        if not draw.total:
+            label = ", ".join(source.label for source in sources if source.language == language)
+            problems.append(no_text(language, label, counts[language]))
     raise_if(problems)
     rates = repeats({language: draw.total for language, draw in drawn.items()}, config)
     taken = {language: rate * drawn[language].total for language, rate in rates.items()}
