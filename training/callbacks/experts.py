@@ -51,8 +51,10 @@ class ExpertNeurons(AnalysisCallback):
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages that experts are found in."""
-        self._analysis = self._analysis or self.prepare()
-        return self._analysis.languages  # type: ignore[union-attr]
+        analysis = self._analysis or self.prepare()
+        assert isinstance(analysis, ExpertAnalysis)
+        self._analysis = analysis
+        return analysis.languages
 
     def concepts_path(self) -> Path:
         """Where the concept set lies.
