@@ -48,6 +48,10 @@ class RunFolder:
         """The folder of one checkpoint."""
         return self.checkpoints / f"step_{step:08d}"
 
+    def resume_state(self, step: int) -> Path:
+        """The file of one resume state."""
+        return self.resume / f"step_{step:08d}.ckpt"
+
     def checkpoint_steps(self) -> list[int]:
         """Steps of all whole checkpoints, ascending."""
         return [step for step, path in _numbered(self.checkpoints) if (path / CHECKPOINT_FILE).exists()]

@@ -45,10 +45,15 @@ class StepCallback(pl.Callback):
         raise NotImplementedError
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The untrained model is step 0; a resumed run begins behind a step whose work was done."""
+        """The untrained model is step 0; a resumed run begins behind a step whose work was done, or makes up for it."""
         self._latest = trainer.global_step
-        if trainer.global_step == 0:
+        resumed = trainer.ckpt_path is not None
+        if self.put_off(trainer) if resumed else trainer.global_step == 0:
             self._call(trainer, pl_module)
+
+    def put_off(self, trainer: pl.Trainer) -> bool:
+        """Whether the work of the step that a resumed run begins behind was put off, as it was told to stop."""
+        return False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -181,14 +186,25 @@ class AnalysisCallback(StepCallback):
             self._analysis = None  # the first process analyses: text and concepts need not lie in memory again
 
     def at_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
-        """Analyse on the first process; the others wait."""
+        """Analyse on the first process; the others wait. Once the run was told to stop this is put off, but at its end."""
         if trainer.is_global_zero:
-            results = Path(self.results) if self.results else Path(trainer.default_root_dir) / "results"
-            tokens = tokens_seen(trainer, step)
-            total = None if tokens is None else sum(tokens.values())
-            findings = self.run(causal_lm(pl_module), self._tokenizer, step, total, results)
-            log_findings(trainer.loggers, findings, results)
+            if step < trainer.max_steps and told_to_stop(trainer):
+                log.info("%s at step %d is put off until the run goes on", self.name, step)
+            else:
+                results = self._results(trainer)
+                tokens = tokens_seen(trainer, step)
+                total = None if tokens is None else sum(tokens.values())
+                findings = self.run(causal_lm(pl_module), self._tokenizer, step, total, results)
+                log_findings(trainer.loggers, findings, results)
         trainer.strategy.barrier(type(self).__name__)
+
+    def put_off(self, trainer: pl.Trainer) -> bool:
+        """Whether there are no results of the step, by what the first process finds."""
+        there = trainer.is_global_zero and self.has_results(self._results(trainer), trainer.global_step)
+        return not trainer.strategy.broadcast(there, src=0)
+
+    def _results(self, trainer: pl.Trainer) -> Path:
+        return Path(self.results) if self.results else Path(trainer.default_root_dir) / "results"
 
     def find_tokenizer(self, own: Any) -> Any:
         """The tokenizer that was named, else the run's, else the model's `own`.
@@ -227,6 +243,12 @@ def tokens_seen(trainer: pl.Trainer, step: int) -> dict[str, int] | None:
     """Training tokens per language after `step` optimizer steps, where the data module can tell."""
     count = getattr(getattr(trainer, "datamodule", None), "tokens_seen", None)
     return count(step) if callable(count) else None
+
+
+def told_to_stop(trainer: pl.Trainer) -> bool:
+    """Whether some callback knows that this process is to stop."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(getattr(callback, "told_to_stop", False) for callback in callbacks)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint, Timer
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ...analysis.atomic import atomic_file, atomic_folder
 from ..callbacks.base import StepCallback, causal_lm, paused, tokens_seen
@@ -57,6 +58,18 @@ class ScheduledCheckpoints(StepCallback, Checkpoint):
         trainer.strategy.barrier("checkpoint")
 
 
+class StreamedCheckpoints(TorchCheckpointIO):
+    """States written straight into their file.
+
+    Lightning would build them whole in memory, write that to the system's temporary folder and move it from there, across
+    file systems as a rule. Here the caller names a temporary beside the target (`atomic_file`).
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a state; a file that a full disk cut short is the caller's to remove."""
+        torch.save(checkpoint, path)
+
+
 def _time_is_up(trainer: pl.Trainer) -> bool:
     """Whether `trainer.max_time` has ended the run."""
     timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
@@ -66,8 +79,9 @@ def _time_is_up(trainer: pl.Trainer) -> bool:
 class ResumeStates(StepCallback, Checkpoint):
     """The full training state every so many steps or minutes, written atomically; the last two are kept.
 
-    On SIGTERM or SIGUSR1 it saves the state of the step in progress and ends the run. It has to be the last callback
-    of all: what is due at a step is done before the state that a resumed run starts behind.
+    The first one is that of step 0. On SIGTERM, SIGUSR1 or Ctrl-C it saves the state of the step in progress and ends the
+    run; analyses that have not begun by then are made up for when it goes on. It has to be the last callback of all: what
+    else is due at a step is done before the state that a resumed run starts behind.
     """
 
     def __init__(self, every_steps: int | None = None, every_minutes: float | None = 15.0) -> None:
@@ -82,16 +96,27 @@ class ResumeStates(StepCallback, Checkpoint):
             raise ValueError(f"resume.every_minutes={every_minutes}: give a positive number, or null to go by steps")
         self.every_minutes = every_minutes
         self.stopped = False
-        self._request = StopRequest()
+        self.request = StopRequest()
         self._saved_at = time.monotonic()
         self._random: dict[str, Any] | None = None
 
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether this process was told to stop: what takes long is put off until the run goes on."""
+        return self.request.arrived
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing to resume from is worth keeping at step 0."""
+        """Save the state of step 0: from here on a run that dies can go on, and the disk has room for a state."""
         assert trainer.callbacks[-1] is self, "ResumeStates is not the last callback"  # type: ignore[attr-defined]
-        self._request.watch()
+        self.request.watch()
         self._latest = trainer.global_step
         self._saved_at = time.monotonic()
+        fresh = trainer.ckpt_path is None
+        self.stopped = trainer.strategy.reduce_boolean_decision(self.request.arrived, all=False)
+        if fresh:
+            self.save(trainer)
+        if self.stopped:
+            self._stop(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -114,24 +139,28 @@ class ResumeStates(StepCallback, Checkpoint):
         if not due and self.every_minutes is not None:
             late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
             due = trainer.strategy.broadcast(late, src=0)
-        asked = self._request.arrived or (trainer.global_step < trainer.max_steps and _time_is_up(trainer))
+        asked = self.request.arrived or (trainer.global_step < trainer.max_steps and _time_is_up(trainer))
         self.stopped = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if due or self.stopped:
             with paused(trainer):
-                path = self.save(trainer)
+                self.save(trainer)
         if self.stopped:
-            reason = "Told to stop" if self._request.arrived else "trainer.max_time is over"
-            log.warning("%s: the state of step %d is saved in %s; go on with --resume", reason, self._latest, path)
-            trainer.should_stop = True
+            self._stop(trainer)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        reason = "Told to stop" if self.request.arrived else "trainer.max_time is over"
+        path = RunFolder(Path(trainer.default_root_dir)).resume_state(self._latest)
+        log.warning("%s: the state of step %d is saved in %s; go on with --resume", reason, self._latest, path)
+        trainer.should_stop = True
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
-        self._request.release()
+        self.request.release()
 
-    def save(self, trainer: pl.Trainer) -> Path:
-        """Write the state of this moment and drop all but the last two; returns its path."""
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write the state of this moment and drop all but the last two."""
         run = RunFolder(Path(trainer.default_root_dir))
-        path = run.resume / f"step_{trainer.global_step:08d}.ckpt"
+        path = run.resume_state(trainer.global_step)
         # Every process takes part in the save, and only the first one writes.
         if trainer.is_global_zero:
             with atomic_file(path) as temporary:
@@ -141,7 +170,6 @@ class ResumeStates(StepCallback, Checkpoint):
         else:
             trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
-        return path
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -41,9 +41,11 @@ def _run(run: RunFolder, resume: bool) -> Iterator[str]:
         yield f"run={run.path} is a file: name a folder"
     elif not resume and run.has_work():
         yield f"run={run.path} holds a run already: go on with --resume, or name another folder"
-    elif resume and run.has_work() and not run.resume_states():
+    elif resume and run.has_work() and run.resume.is_dir() and not run.resume_states():
+        # A run that died before it saved any state has no such folder, and begins again.
         yield (
-            f"run={run.path} has results but no resume state: name another folder, or remove this one to start again"
+            f"run={run.path} has results, and its resume states are gone: name another folder, or remove this one to start "
+            "again"
         )
 
 

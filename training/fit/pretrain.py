@@ -15,8 +15,9 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ...analysis.atomic import write_text
+from ...analysis.atomic import remove_leftovers, write_text
 from ..callbacks.base import AnalysisCallback
 from ..callbacks.checks import unready
 from ..data.datamodule import TokenBlocks
@@ -25,12 +26,12 @@ from ..hardware import accelerator_kind, multiplies_bf16
 from ..paths import expand_paths
 from ..runs import RunFolder
 from .beginning import DEFAULT_PRESET
-from .checkpoints import ResumeStates, ScheduledCheckpoints, newest_whole_state
+from .checkpoints import ResumeStates, ScheduledCheckpoints, StreamedCheckpoints, newest_whole_state
 from .metrics import StepMetrics
 from .module import Pretraining
 from .preflight import changes_since, problems_of
 from .progress import TrainingProgress
-from .stopping import EXIT_RESUMABLE
+from .stopping import StopRequest, StopWatch
 from .wandb_logger import RunWandbLogger
 
 log = logging.getLogger(__name__)
@@ -127,9 +128,10 @@ class PretrainCLI(LightningCLI):
                 CSVLogger(str(run.path), name="logs"),
                 RunWandbLogger(save_dir=str(run.path), id=run_id, name=run.path.name),
             ]
+        kwargs["plugins"] = [StreamedCheckpoints()]
         if SLURMEnvironment.detect():
             # Its own requeueing saves inside the signal handler, which deadlocks when ranks differ in what they do.
-            kwargs["plugins"] = [SLURMEnvironment(auto_requeue=False)]
+            kwargs["plugins"].append(SLURMEnvironment(auto_requeue=False))
         trainer = super().instantiate_trainer(**kwargs)
         for logger in trainer.loggers:
             if isinstance(logger, RunWandbLogger):
@@ -138,7 +140,27 @@ class PretrainCLI(LightningCLI):
 
 
 def pretrain(arguments: Sequence[str]) -> int:
-    """Run `babelscope pretrain` with command-line arguments; returns the exit status."""
+    """Run `babelscope pretrain` with command-line arguments; returns the exit status.
+
+    Signals are watched from the first moment on: whenever one arrives, what is there can be resumed.
+    """
+    request = StopRequest()
+    request.watch()
+    try:
+        return _pretrain(arguments, request)
+    except (SIGTERMException, SystemExit, KeyboardInterrupt):
+        if not request.arrived:
+            raise
+        if request.at_once:
+            log.warning("Ended at once: --resume goes on from the state that was saved last")
+        else:
+            log.warning("Told to stop before the first step: nothing to save yet; go on with --resume")
+        return request.exit_status
+    finally:
+        request.release()
+
+
+def _pretrain(arguments: Sequence[str], request: StopRequest) -> int:
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -153,14 +175,19 @@ def pretrain(arguments: Sequence[str]) -> int:
         seed_everything_default=0,
         auto_configure_optimizers=False,
         trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [TrainingProgress()]},
-        parser_kwargs={"prog": "babelscope pretrain", "description": pretrain_help()},
+        parser_kwargs={"prog": "babelscope pretrain", "description": pretrain_help(), "exit_on_error": False},
         args=list(arguments),
     )
     run = RunFolder(Path(cli.config.run))
     trainer: pl.Trainer = cli.trainer
     raise_if(_callbacks_not_ready(trainer, cli.datamodule))
+    trainer.callbacks.insert(0, StopWatch(request))  # type: ignore[attr-defined]
+    states = [c for c in trainer.callbacks if isinstance(c, ResumeStates)]  # type: ignore[attr-defined]
+    for callback in states:
+        callback.request = request
     if trainer.is_global_zero:
         run.path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(run.path)
         config = _comparable(cli.config.as_dict())
         write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         for logger in trainer.loggers:
@@ -168,8 +195,8 @@ def pretrain(arguments: Sequence[str]) -> int:
         _announce(cli, run)
     began = time.monotonic()
     trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
-    if any(isinstance(c, ResumeStates) and c.stopped for c in trainer.callbacks):  # type: ignore[attr-defined]
-        return EXIT_RESUMABLE
+    if any(callback.stopped for callback in states):
+        return request.exit_status
     if trainer.is_global_zero:
         took = time.monotonic() - began
         if trainer.global_step < trainer.max_steps:
@@ -215,18 +242,19 @@ def _announce(cli: PretrainCLI, run: RunFolder) -> None:
     if cli.resume_from is not None:
         log.info("Resuming from %s", cli.resume_from)
     elif cli.config.resume:
-        log.info("Nothing to resume in %s: starting at step 0", run.path)
+        over = ", over what it wrote before its first state" if run.has_work() else ""
+        log.info("Nothing to resume in %s: starting at step 0%s", run.path, over)
 
 
 def _state_to_resume(run: RunFolder, config: dict[str, Any]) -> Path | None:
     if not run.has_work():
         return None
     state = newest_whole_state(run)
-    if state is None:
+    if state is None and run.resume_states():
         raise_if([f"run={run.path}: no resume state is whole; start again in another folder"])
     if run.config.exists():
         began = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        step = next(step for step, path in run.resume_states() if path == state)
+        step = next((step for step, path in run.resume_states() if path == state), 0)
         decisive, harmless = changes_since(began, config, step)
         raise_if(decisive)
         for line in harmless:

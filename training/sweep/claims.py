@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from ...analysis.atomic import process_lives
+
 log = logging.getLogger(__name__)
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -116,7 +118,7 @@ class Claims:
         claim = _read(path)
         if claim is None:
             return None
-        if claim.get("host") == socket.gethostname() and not _alive(int(claim["pid"])):
+        if claim.get("host") == socket.gethostname() and not process_lives(int(claim["pid"])):
             return claim
         try:
             beat = path.stat().st_mtime_ns
@@ -165,13 +167,3 @@ def _read(path: Path) -> dict | None:
         return None
     except ValueError:
         return {}  # half written, or emptied by a full disk: nobody's, once it has stood still for long
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -125,60 +125,105 @@ def test_accumulation_does_not_change_which_data_a_step_sees(whole_run, tmp_path
 
 
 INTERRUPTED = """
-import sys
-import babelscope.training.fit.checkpoints as checkpoints
+import os, signal, sys
+from babelscope.training.callbacks import LanguageProbe
 from babelscope.training.commands.cli import main
-import os, signal
+from babelscope.training.fit.checkpoints import ResumeStates, StreamedCheckpoints
+from babelscope.training.fit.stopping import StopWatch
 
-step, how = int(sys.argv[1]), sys.argv[2]
-original = checkpoints.ResumeStates.on_train_batch_end
+step, where, how = int(sys.argv[1]), sys.argv[2], sys.argv[3].split("+")
 
-def stop(self, trainer, *rest):
-    if trainer.global_step == step and how != "SIGKILL":
-        os.kill(os.getpid(), getattr(signal, how))
-    original(self, trainer, *rest)
-    if trainer.global_step == step and how == "SIGKILL":
-        os.kill(os.getpid(), signal.SIGKILL)
+def at(trainer):
+    if trainer.global_step == step:
+        for name in how:
+            os.kill(os.getpid(), getattr(signal, name))
 
-checkpoints.ResumeStates.on_train_batch_end = stop
-sys.exit(main(sys.argv[3:]))
+def before(kind, method, trainer_of=lambda words: words[0]):
+    original = getattr(kind, method)
+    def stop(self, *words, **named):
+        at(trainer_of(words) or self.trainer)
+        return original(self, *words, **named)
+    setattr(kind, method, stop)
+
+def after(kind, method):
+    original = getattr(kind, method)
+    def stop(self, trainer, *rest, **named):
+        original(self, trainer, *rest, **named)
+        at(trainer)
+    setattr(kind, method, stop)
+
+if where == "end of step":
+    before(ResumeStates, "on_train_batch_end")
+elif where == "behind the step":
+    after(ResumeStates, "on_train_batch_end")
+elif where == "start":
+    after(StopWatch, "setup")
+elif where == "analysis":
+    before(LanguageProbe, "at_step")
+elif where == "save":
+    original = StreamedCheckpoints.save_checkpoint
+    def half(self, checkpoint, path, storage_options=None):
+        original(self, checkpoint, path)
+        if checkpoint["global_step"] == step:
+            path.write_bytes(path.read_bytes()[:-1000])
+            os.kill(os.getpid(), getattr(signal, how[0]))
+    StreamedCheckpoints.save_checkpoint = half
+sys.exit(main(sys.argv[4:]))
 """
 
 
-@pytest.mark.parametrize(("step", "how"), [(1, "SIGKILL"), (5, "SIGKILL"), (4, "SIGTERM"), (6, "SIGUSR1")])
-def test_stopping_changes_nothing(whole_run, tmp_path, run_config, run_cli, step, how):
-    """Killed outright, the run goes back to the last state; told to stop, it saves one of that very step."""
+@pytest.mark.parametrize(
+    ("step", "where", "how", "status", "states"),
+    [
+        (5, "behind the step", "SIGKILL", -signal.SIGKILL, [3, 0]),
+        (4, "end of step", "SIGTERM", 75, [4, 3]),
+        (5, "end of step", "SIGINT", 130, [5, 3]),
+        (5, "end of step", "SIGINT+SIGINT", 130, [3, 0]),
+        (0, "analysis", "SIGKILL", -signal.SIGKILL, []),
+        (0, "analysis", "SIGTERM", 75, [0]),
+        (0, "start", "SIGTERM", 75, [0]),
+        (5, "analysis", "SIGUSR1", 75, [5, 3]),
+        (3, "save", "SIGKILL", -signal.SIGKILL, [0]),
+    ],
+)
+def test_stopping_changes_nothing(whole_run, tmp_path, run_config, run_cli, caplog, step, where, how, status, states):
+    """Wherever a signal arrives the run goes on to the very same end: killed, from the last state; told, from the step."""
+    caplog.set_level(logging.INFO)
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(run_config(tmp_path / "run")))
     words = ["pretrain", "--config", str(config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", INTERRUPTED, str(step), how, *words]
+    command = [sys.executable, "-c", INTERRUPTED, str(step), where, how, *words]
     stopped = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if how == "SIGKILL":
-        assert stopped.returncode == -signal.SIGKILL, stopped.stderr
-    else:
-        assert stopped.returncode == 75, stopped.stderr
+    assert stopped.returncode == status, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    if status > 0 and "+" not in how:
         assert f"the state of step {step} is saved in" in stopped.stderr
+    elif status > 0:
+        assert "Ended at once: --resume goes on from the state that was saved last" in stopped.stderr
     run = RunFolder(tmp_path / "run")
-    states = [saved for saved, _ in run.resume_states()]
-    if how == "SIGKILL":
-        assert states == ([] if step < 3 else [3])
-        if not states:  # nothing to go back to: what is there may not be mistaken for a finished run
-            assert run_cli("pretrain", run_config(tmp_path / "run"), "--resume") == 2
-            return
+    assert [saved for saved, _ in run.resume_states()] == states
+    if where == "analysis":
+        assert not (run.results / "probe" / f"step_{step:08d}.parquet").exists()
+    assert run_cli("pretrain", run_config(tmp_path / "run"), "--resume") == 0
+    if states:
+        assert f"Resuming from {run.resume_state(states[0])}" in caplog.text
     else:
-        assert states[0] == step
-    resumed = subprocess.run(
-        [sys.executable, "-m", "babelscope.training.commands.cli", *words, "--resume"],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"Resuming from {run.resume}/step_{states[0]:08d}.ckpt" in resumed.stderr
+        assert "starting at step 0, over what it wrote before its first state" in caplog.text
     assert losses(run.path) == losses(whole_run)
     assert run.checkpoint_steps() == [0, 1, 2, 4, 8]
     for saved in run.checkpoint_steps():
         assert same_weights(weights(run.path, saved), weights(whole_run, saved)), saved
     assert_same_results(run.path, whole_run)
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_states_that_are_gone_are_no_run_to_begin_again(whole_run, tmp_path, run_config, run_cli, capsys):
+    shutil.copytree(whole_run, tmp_path / "run")
+    for _, path in RunFolder(tmp_path / "run").resume_states():
+        path.unlink()
+    assert run_cli("pretrain", run_config(tmp_path / "run"), "--resume") == 2
+    assert "its resume states are gone" in capsys.readouterr().err
 
 
 def test_a_damaged_state_is_named_and_the_one_before_it_taken(whole_run, tmp_path, run_config, run_cli, caplog):
