@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -44,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         raise_if(problem for path in config_files(rest) for problem in repeated_keys(path))
         return import_module(f".{command}", __package__).run(rest)
+    except ArgumentError as error:
+        print(f"babelscope {command}: {error}{_hint(str(error))}", file=sys.stderr)
+        print(f"(babelscope {command} --help lists every setting)", file=sys.stderr)
+        return 2
     except ConfigError as error:
         print(f"babelscope {command}: {error}", file=sys.stderr)
         return 2
@@ -60,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"babelscope {command}: {why(error)}", file=sys.stderr)
         return 2 if isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError) else 1
+
+
+def _hint(message: str) -> str:
+    """What YAML may have done to a value that was meant as text."""
+    taken = "Expected a <class 'str'>" in message and re.search(
+        r"(?:Given|Got) value: .*?(True|False|\b\d+\b)", message
+    )
+    return "\nYAML reads no, off, yes and on as true or false, and 12 as a number: put text in quotes" if taken else ""
 
 
 def _quiet_start() -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 
 from ..errors import raise_if
 from ..paths import expand_paths
+from ..yaml_files import load_with_languages
 
 # Settings carry their text below each field.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
+set_loader("yaml", load_with_languages)
 
 
 def parsed(
@@ -28,8 +30,11 @@ def parsed(
 
     Raises:
         ConfigError: with what `problems` found.
+        ArgumentError: words or values that are none of the function's.
     """
-    parser = ArgumentParser(prog=f"babelscope {command}", description=(function.__doc__ or "").split("\n")[0])
+    parser = ArgumentParser(
+        prog=f"babelscope {command}", description=(function.__doc__ or "").split("\n")[0], exit_on_error=False
+    )
     parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     parser.add_function_arguments(function, as_positional=positional, sub_configs=True)
     found = parser.parse_args(list(arguments))
