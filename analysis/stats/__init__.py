@@ -2,5 +2,15 @@
 
 from .clusters import cluster_interval
 from .intervals import mean_interval, wilson_interval
+from .lattice import Clusters, cell_test, cluster_mass_test, false_discovery, lattice_test
 
-__all__ = ["cluster_interval", "mean_interval", "wilson_interval"]
+__all__ = [
+    "Clusters",
+    "cell_test",
+    "cluster_interval",
+    "cluster_mass_test",
+    "false_discovery",
+    "lattice_test",
+    "mean_interval",
+    "wilson_interval",
+]
