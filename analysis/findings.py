@@ -1,11 +1,13 @@
 """What an analysis found: tidy rows, named arrays, and how they lie on disk.
 
 A results file is written to a temporary name and renamed: it is whole or absent, and a second run of the same step
-replaces it. Rows are Parquet, arrays safetensors beside them, texts to be read JSON lines.
+replaces it. Rows are Parquet, arrays safetensors beside them, texts to be read JSON lines. Digests tell later whether a
+file still is what was written (`integrity`).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from .atomic import atomic_file
+from .integrity import DamagedResultsError, damage_set_aside, read_whole, stamped
 
 ROW_SCHEMA = pa.schema(
     [
@@ -134,7 +137,7 @@ def write_findings(findings: Findings, results: str | Path) -> Path:
     else:
         texts_path.unlink(missing_ok=True)
     with atomic_file(path) as temporary:
-        pq.write_table(findings.table.replace_schema_metadata({"babelscope": meta}), temporary)
+        pq.write_table(stamped(findings.table, meta, path), temporary)
     return path
 
 
@@ -143,29 +146,39 @@ def read_findings(results: str | Path, analysis: str, step: int) -> Findings:
 
     Raises:
         FileNotFoundError: there is no such result.
+        DamagedResultsError: its files are not what was written; they have been set aside.
     """
     path = findings_path(results, analysis, step)
-    table = pq.read_table(path)
-    meta = json.loads((table.schema.metadata or {}).get(b"babelscope", b"{}"))
-    arrays: dict[str, np.ndarray] = {}
-    arrays_path = path.with_suffix(".safetensors")
-    if arrays_path.exists():
-        with safe_open(arrays_path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    return Findings(
-        analysis,
-        step,
-        table.replace_schema_metadata(None),
-        arrays,
-        meta.get("settings", {}),
-        tuple(meta.get("warnings", ())),
-        read_texts(results, analysis, step),
-    )
+    table, meta = read_whole(path)
+    with damage_set_aside(path):
+        arrays: dict[str, np.ndarray] = {}
+        arrays_path = path.with_suffix(".safetensors")
+        if arrays_path.exists():
+            with safe_open(arrays_path, framework="numpy") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        settings, warnings = meta.get("settings", {}), tuple(meta.get("warnings", ()))
+        return Findings(analysis, step, table, arrays, settings, warnings, _texts(path))
+
+
+def has_findings(results: str | Path, analysis: str, step: int) -> bool:
+    """Whether an analysis has results at a step, and they are whole; damaged ones are set aside."""
+    path = findings_path(results, analysis, step)
+    if not path.exists():
+        return False
+    try:
+        read_whole(path)
+    except DamagedResultsError:
+        return False
+    return True
 
 
 def read_texts(results: str | Path, analysis: str, step: int) -> tuple[dict[str, Any], ...]:
     """The texts of an analysis at a step; none if it has none."""
-    path = findings_path(results, analysis, step).with_suffix(".texts.jsonl")
+    return _texts(findings_path(results, analysis, step))
+
+
+def _texts(path: Path) -> tuple[dict[str, Any], ...]:
+    path = path.with_suffix(".texts.jsonl")
     if not path.exists():
         return ()
     with path.open(encoding="utf-8") as file:
@@ -178,18 +191,34 @@ def result_steps(results: str | Path, analysis: str) -> list[int]:
     return sorted(int(path.stem.removeprefix("step_")) for path in folder.glob("step_*.parquet"))
 
 
+def read_series(results: str | Path, analysis: str) -> dict[int, Findings]:
+    """All findings of an analysis by step, ascending; damaged ones are set aside, with a warning."""
+    found = {}
+    for step in result_steps(results, analysis):
+        with suppress(DamagedResultsError, FileNotFoundError):
+            found[step] = read_findings(results, analysis, step)
+    return found
+
+
 def read_rows(results: str | Path) -> pa.Table:
-    """All rows below a results folder, ordered by analysis and step; an empty table if there are none."""
-    paths = sorted(Path(results).glob("*/step_*.parquet"))
-    tables = [pq.read_table(path).replace_schema_metadata(None).cast(ROW_SCHEMA) for path in paths]
+    """All rows below a results folder, ordered by analysis and step; an empty table if there are none.
+
+    Files that are damaged are set aside, with a warning, and the rest is read.
+    """
+    tables = [table.cast(ROW_SCHEMA) for _, table, _ in _all(results)]
     return pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()
 
 
 def read_warnings(results: str | Path) -> dict[tuple[str, int], tuple[str, ...]]:
     """Warnings recorded below a results folder, by (analysis, step); only those that have any."""
     found = {}
-    for path in sorted(Path(results).glob("*/step_*.parquet")):
-        meta = json.loads((pq.read_schema(path).metadata or {}).get(b"babelscope", b"{}"))
+    for path, _, meta in _all(results):
         if meta.get("warnings"):
             found[path.parent.name, int(path.stem.removeprefix("step_"))] = tuple(meta["warnings"])
     return found
+
+
+def _all(results: str | Path) -> Iterator[tuple[Path, pa.Table, dict[str, Any]]]:
+    for path in sorted(Path(results).glob("*/step_*.parquet")):
+        with suppress(DamagedResultsError, FileNotFoundError):  # told where it was found; another may have set it aside
+            yield (path, *read_whole(path))

@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from torch import nn
 from transformers import PreTrainedModel
 
-from ...analysis.findings import Findings, findings_path, write_findings
+from ...analysis.findings import Findings, has_findings, write_findings
 from ...analysis.settings import Settings
 from ...analysis.undisturbed import undisturbed
 from ..tokenizers import load_tokenizer
@@ -161,8 +161,8 @@ class AnalysisCallback(StepCallback):
             log.warning("%s %s: %s", self.name, when, said)
 
     def has_results(self, results: str | Path, step: int) -> bool:
-        """Whether this analysis already has whole results for a step."""
-        return findings_path(results, self.name, step).exists()
+        """Whether this analysis already has whole results for a step; damaged ones are set aside."""
+        return has_findings(results, self.name, step)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the run's token store and the tokenizer before training begins."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...analysis.atomic import write_text
 from ...analysis.failures import failure_of
-from ...analysis.findings import Findings, read_findings, result_steps
+from ...analysis.findings import Findings, has_findings, read_findings, result_steps
 from ..callbacks.base import AnalysisCallback
 
 SWEEP_FILE = "sweep.json"
@@ -63,6 +63,8 @@ def remember(
 def other_settings(findings: Findings, results: Path) -> list[str]:
     """How the settings of findings differ from those of other steps: where a file changed under the same name."""
     for step in result_steps(results, findings.analysis):
+        if not has_findings(results, findings.analysis, step):
+            continue
         before = read_findings(results, findings.analysis, step)
         if step != findings.step and failure_of(before) is None:
             return [

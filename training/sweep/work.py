@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from ...analysis.failures import BrokenModelError, failed_findings, failure_of
-from ...analysis.findings import Findings, findings_path, read_findings, result_steps, write_findings
+from ...analysis.findings import Findings, findings_path, has_findings, read_findings, result_steps, write_findings
 from ...analysis.health.analysis import HASH, broken_weights
 from ...model.families import Family
 from ..callbacks import AnalysisCallback, CheckpointHealth
@@ -109,7 +109,7 @@ class CheckpointWork:
     def _broken(self, step: int, callback: AnalysisCallback) -> str | None:
         """Why nothing can be measured on a checkpoint, where its health says so."""
         results, name = self.folder.results, CheckpointHealth.name
-        if callback.name == name or not findings_path(results, name, step).exists():
+        if callback.name == name or not has_findings(results, name, step):
             return None
         health = read_findings(results, name, step)
         return failure_of(health) or broken_weights(health)
@@ -126,13 +126,14 @@ class CheckpointWork:
     def _twin(self, step: int, callback: AnalysisCallback) -> int | None:
         """Another step with the very same weights, for which this analysis has results."""
         results, name = self.folder.results, CheckpointHealth.name
-        if callback.name == name or not findings_path(results, name, step).exists():
+        if callback.name == name or not has_findings(results, name, step):
             return None
         weights = _weights(read_findings(results, name, step))
         for other in result_steps(results, name) if weights is not None else ():
-            same = other != step and _weights(read_findings(results, name, other)) == weights
             # Two copies never lean on each other when everything is to be done again.
-            if same and callback.has_results(results, other) and (other < step or not self.again):
+            if other == step or (other > step and self.again) or not has_findings(results, name, other):
+                continue
+            if callback.has_results(results, other) and _weights(read_findings(results, name, other)) == weights:
                 return other
         return None
 
