@@ -3,14 +3,19 @@
 from .clusters import cluster_interval
 from .intervals import mean_interval, wilson_interval
 from .lattice import Clusters, cell_test, cluster_mass_test, false_discovery, lattice_test
+from .onset import Onset, OnsetDifference, onset, onset_difference
 
 __all__ = [
     "Clusters",
+    "Onset",
+    "OnsetDifference",
     "cell_test",
     "cluster_interval",
     "cluster_mass_test",
     "false_discovery",
     "lattice_test",
     "mean_interval",
+    "onset",
+    "onset_difference",
     "wilson_interval",
 ]
