@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 import pyarrow as pa
 
+from ..files.visible import has_text
 from . import files as concept_files
 from .lexicon import SHIPPED
 
@@ -235,7 +236,7 @@ def _rows_of(paths: Iterable[Path], language: str | None) -> Iterator[Row]:
     for path in paths:
         empty = 0
         for number, row in enumerate(concept_files.read_rows(path, language), start=1):
-            if not (row[2] or "").strip() or row[3] is None or row[3] == "":
+            if not has_text(row[2] or "") or row[3] is None or row[3] == "":
                 empty += 1
             else:
                 yield _checked(Row(*row), f"{path}, row {number}")

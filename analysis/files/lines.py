@@ -9,6 +9,7 @@ from typing import BinaryIO
 from .compressed import unpacked
 from .faults import FileFaultError, faults_of
 from .kinds import kind_of
+from .visible import has_text
 
 BOM = b"\xef\xbb\xbf"
 PIECE = 1 << 20
@@ -109,7 +110,7 @@ def raw_lines(path: str | Path, max_bytes: int | None = None) -> Iterator[bytes 
 
 
 def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that are not empty.
+    """(number from 1, text) of the lines that are not empty, nor of invisible characters alone.
 
     Raises:
         FileFaultError: as `raw_lines`, and for a line that is not UTF-8, by its number.
@@ -118,7 +119,7 @@ def lines_of(path: str | Path) -> Iterator[tuple[int, str]]:
         assert line is not None
         with faults_of(path, f", line {number}"):
             text = line.decode()
-        if text.strip():
+        if has_text(text):
             yield number, text
 
 

@@ -90,7 +90,14 @@ class ProbeAnalysis:
         fits: list[dict[int, ProbeFit]] = []
         warnings = list(self.warnings)
         for seed in telling(self.seeds, self.name, "seed"):
-            sentences, labels = self._sentences(seed)
+            sentences, labels, without = _with_tokens(tokenizer, *self._sentences(seed))
+            if without:
+                warnings.append(f"seed {seed}: {without} held-out texts have no tokens and are left out")
+            silent = [name for index, name in enumerate(self.languages) if index not in labels]
+            if silent:
+                raise ValueError(
+                    f"text: no sentence in {', '.join(silent)} has a token; give other text, or leave it out"
+                )
             tokens = tokenise(model, tokenizer, sentences, self.settings.max_length, special_tokens=False)
             sample = self._sample(seed, tokens, sentences, labels)
             states_LND = hidden_states(model, tokens, sample.chosen, self.settings.batch_tokens)
@@ -197,3 +204,10 @@ class ProbeAnalysis:
 
 def _key(seed: int, kind: str, text: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{kind}\0{text}".encode(), digest_size=16).digest()
+
+
+def _with_tokens(tokenizer: Any, sentences: list[str], labels: list[int]) -> tuple[list[str], list[int], int]:
+    """The sentences of which a tokenizer makes something, with their labels, and the number of the others."""
+    ids = tokenizer(sentences, add_special_tokens=False, verbose=False)["input_ids"]
+    kept = [(sentence, label) for sentence, label, row in zip(sentences, labels, ids, strict=True) if len(row)]
+    return [sentence for sentence, _ in kept], [label for _, label in kept], len(sentences) - len(kept)

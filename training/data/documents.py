@@ -6,7 +6,6 @@ how many processes or shards there are, so that the documents come out the same,
 
 import json
 import re
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ...analysis.files.lines import BOM, check_encoding, opened
+from ...analysis.files.visible import has_text
 
 PROBLEMS = ("invalid_utf8", "empty", "too_long", "malformed")
 UNIT_BYTES = 1 << 20
@@ -21,17 +21,6 @@ UNIT_ROWS = 512
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OTHER_FIELDS = 1 << 24
 """Bytes that a JSON object may have beside its text."""
-
-
-def _is_visible() -> re.Pattern[str]:
-    """A character that a reader can see: no white space, no control or format character (a soft hyphen, a joiner)."""
-    unseen = (
-        chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
-    )
-    return re.compile(f"[^{re.escape(''.join(unseen))}]")
-
-
-_VISIBLE = _is_visible()
 
 
 @dataclass(frozen=True)
@@ -91,11 +80,6 @@ def clean(records: Iterable[bytes | None], reading: Reading) -> tuple[list[str],
             continue
         texts.append(unicodedata.normalize("NFC", text))
     return texts, problems
-
-
-def has_text(text: str) -> bool:
-    """Whether there is anything to see in a text; white space and invisible characters alone are none."""
-    return bool(text) and (text[0].isalnum() or _VISIBLE.search(text) is not None)
 
 
 def _all_sound(records: list[bytes | None], reading: Reading) -> list[str] | None:

@@ -139,3 +139,8 @@ def test_a_stamp_knows_content_and_not_time(tmp_path):
         assert content_stamp(tmp_path / "a") != stamp
     (tmp_path / "a").write_bytes(data[:-1])
     assert content_stamp(tmp_path / "a") != stamp
+
+
+def test_a_line_that_cannot_be_seen_is_no_text(tmp_path):
+    (tmp_path / "en.txt").write_text("one\n\u200b\u00ad\n\ufeff\ntwo\n", encoding="utf-8")
+    assert load_text(tmp_path) == {"en": ["one", "two"]}

@@ -1,6 +1,7 @@
 """The language probe on tiny models: what it samples, what it leaves out, signals and nulls planted in text."""
 
 import random
+import sys
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from babelscope.analysis.hidden import hidden_states
 from babelscope.analysis.probe.analysis import ProbeAnalysis
 from babelscope.analysis.token_batches import tokenise
 from babelscope.model import build_model, preset
+from tokenizers import normalizers
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -142,6 +144,19 @@ def test_too_few_tokens_are_recorded():
     _, findings = accuracy(texts, tokens_per_language=4000)
     for kind, wanted in (("training", 3000), ("test", 1000)):
         assert any(f"{kind} tokens a language, {wanted} were asked for" in warning for warning in findings.warnings)
+
+
+def test_a_line_without_tokens_is_left_out_with_a_warning(monkeypatch):
+    deaf = word_tokenizer(WORDS)
+    deaf.backend_tokenizer.normalizer = normalizers.Replace("~", "")
+    monkeypatch.setattr(sys.modules[__name__], "TOKENIZER", deaf)
+    texts = {"aa": sentences(60, 0, 30), "bb": sentences(60, 30, 60)}
+    before, _ = accuracy(texts)
+    after, findings = accuracy({"aa": [*texts["aa"], "~", "~~"], "bb": texts["bb"]})
+    assert "seed 0: 2 held-out texts have no tokens and are left out" in findings.warnings
+    assert after == before
+    with pytest.raises(ValueError, match="no sentence in bb has a token; give other text"):
+        accuracy({"aa": texts["aa"], "bb": ["~" * count for count in range(1, 60)]})
 
 
 def test_a_text_under_two_languages_counts_for_neither():
