@@ -4,6 +4,7 @@ from .clusters import cluster_interval
 from .intervals import mean_interval, wilson_interval
 from .lattice import Clusters, cell_test, cluster_mass_test, false_discovery, lattice_test
 from .onset import Onset, OnsetDifference, onset, onset_difference
+from .seeds import outlying_seeds, seeds_interval
 
 __all__ = [
     "Clusters",
@@ -17,5 +18,7 @@ __all__ = [
     "mean_interval",
     "onset",
     "onset_difference",
+    "outlying_seeds",
+    "seeds_interval",
     "wilson_interval",
 ]

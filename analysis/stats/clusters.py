@@ -5,18 +5,16 @@ random. Two variances of the mean can be seen: that between concepts (α and wha
 languages (β, γ and the brackets), from the analysis of variance of a round robin. What is in brackets is in both and
 taken off once.
 
-Few concepts or languages tell a variance badly, which a plug-in or a plain bootstrap does not know. Here each variance
-is drawn from what its degrees of freedom leave open (a generalised pivotal quantity: Weerahandi 1993), and the interval
-is the one that holds the mean at the given level over all draws; for a single variance that is Student's t.
+Each variance is drawn from what its degrees of freedom leave open (`variances`): few concepts or languages tell it
+badly, which a plain bootstrap does not know.
 
 Shapes: C concepts, L languages, R pairs of different languages, D draws.
 """
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from .intervals import ends_around
+from .variances import check_level, drawn_variance, half_width
 
 FEW_LANGUAGES = 8
 """With fewer, the variance between pairs beyond their languages has too few degrees of freedom to be taken off."""
@@ -52,8 +50,7 @@ def cluster_interval(
         raise ValueError(f"values_CLL has the shape {values_CLL.shape}: give concepts × languages × languages")
     if np.isinf(values_CLL).any():
         raise ValueError("values_CLL has infinite values: give NaN for what is missing")
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a share between 0 and 1, such as 0.95")
+    check_level(level)
     values_CR, languages = _measured(values_CLL)
     if not values_CR.size:
         return float("nan"), float("nan")
@@ -65,7 +62,7 @@ def cluster_interval(
     if variance_D is None:
         return float("nan"), float("nan")
     shares = bool(values_CR[here_CR].min() >= 0 and values_CR[here_CR].max() <= 1)
-    return ends_around(mean, _half_width(np.sqrt(variance_D), level), shares)
+    return ends_around(mean, half_width(variance_D, level), shares)
 
 
 def _measured(values_CLL: np.ndarray) -> tuple[np.ndarray, int]:
@@ -87,22 +84,18 @@ def _variances(moves_CR: np.ndarray, languages: int, random: np.random.Generator
     between_D = np.zeros(draws)
     if not few_concepts:
         concept_C = moves_CR.mean(axis=1)
-        between_D = _drawn(concept_C.var(ddof=1) / concepts, concepts - 1, random, draws)
+        between_D = drawn_variance(concept_C.var(ddof=1) / concepts, concepts - 1, random, draws)
         if few_languages:
             return between_D
     mean_R = moves_CR.mean(axis=0)
     of_language, of_pair = _round_robin(mean_R, languages)
-    within_D = _drawn(of_language, languages - 1, random, draws)
+    within_D = drawn_variance(of_language, languages - 1, random, draws)
     if languages >= FEW_LANGUAGES:
-        within_D = within_D - _drawn(of_pair, languages * (languages - 3) // 2, random, draws)
+        within_D = within_D - drawn_variance(of_pair, languages * (languages - 3) // 2, random, draws)
     if not few_concepts:
         both = np.array(_round_robin(moves_CR - mean_R, languages)) / (concepts * (concepts - 1))
         within_D = within_D - max(both[0] - (both[1] if languages >= FEW_LANGUAGES else 0), 0)
     return between_D + np.maximum(within_D, 0)
-
-
-def _drawn(variance: float, freedom: int, random: np.random.Generator, draws: int) -> np.ndarray:
-    return variance * freedom / random.chisquare(freedom, draws)
 
 
 def _round_robin(moves: np.ndarray, languages: int) -> tuple[float, float]:
@@ -127,14 +120,3 @@ def _round_robin(moves: np.ndarray, languages: int) -> tuple[float, float]:
     if not freedom:
         return float(of_language), 0.0
     return float(of_language), float(2 * (rest**2).sum() / freedom / ((languages - 1) * (languages - 2)))
-
-
-def _half_width(deviation_D: np.ndarray, level: float) -> float:
-    """The h with P(|error| ≤ h) = level, the error normal with a deviation drawn from the given ones."""
-    if not deviation_D.any():
-        return 0.0
-    deviation_D = np.maximum(deviation_D, 1e-12 * deviation_D.max())
-    end = deviation_D.max() * 40
-    return float(
-        brentq(lambda half: (2 * ndtr(half / deviation_D) - 1).mean() - level, 0, end, rtol=1e-10, xtol=1e-300)
-    )

@@ -14,6 +14,7 @@ import numpy as np
 
 from .resampling import nested_labels, nested_weights
 from .signs import checked_groups, sign_blocks
+from .variances import check_level
 
 PART_OF_THE_RISE = 0.25
 """An effect at the first checkpoint of at least this share of the later one was there before it."""
@@ -88,7 +89,7 @@ def onset(
             that is no share.
     """
     effect_GS, steps_S, kept_G = _checked(effect_GS, steps_S, "effect_GS")
-    _check_level(level)
+    check_level(level)
     levels = nested_labels(kept_G, labels_GK)
     change_KS, begins_K = _changes(steps_S)
     p = _p(effect_GS @ change_KS.T, levels[0], seed)
@@ -177,11 +178,6 @@ def _checked(effect_GS: np.ndarray, steps_S: np.ndarray, name: str) -> tuple[np.
     if np.isnan(effect_GS).any():
         raise ValueError(f"{name} lacks some steps of some groups: leave those groups or those steps out")
     return effect_GS, steps_S, kept_G
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: give a share between 0 and 1, such as 0.95")
 
 
 def _axis(steps_S: np.ndarray) -> np.ndarray:
