@@ -62,7 +62,10 @@ def load_model(
     )
     kind: Any = XGLMForCausalLM if config.model_type == "xglm" else AutoModelForCausalLM
     own = Path(path) / CHECKPOINT_FILE
-    attention = checkpoint_info(Path(path)).get("attention") if own.exists() else None
+    try:
+        attention = checkpoint_info(Path(path)).get("attention") if own.exists() else None
+    except ValueError as error:
+        raise CheckpointDamagedError(str(error)) from error
     model, report = _read(
         path,
         lambda: kind.from_pretrained(

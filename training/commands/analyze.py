@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from ..callbacks import AnalysisCallback
@@ -39,8 +38,7 @@ def callbacks_of(run: RunFolder) -> list[AnalysisCallback] | None:
     """The analysis callbacks that a run was trained with, by its own configuration; None where it is no run."""
     if not run.config.exists():
         return None
-    began = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    entries = analyses_among(began.get("trainer", {}).get("callbacks") or [])
+    entries = analyses_among(run.settings().get("trainer", {}).get("callbacks") or [])
     parser = ArgumentParser()
     parser.add_argument("--callbacks", type=list[AnalysisCallback])
     return parser.instantiate(parser.parse_object({"callbacks": entries})).callbacks

@@ -5,8 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...analysis.concepts.concept_set import SHIPPED_SENTENCES, ConceptSet
 from ...analysis.experts.analysis import ExpertAnalysis
 from ...analysis.findings import Findings, findings_path, read_findings, write_findings
@@ -81,7 +79,7 @@ def steer(
     problems += SteeringSettings.wrong(settings)
     problems += [*placement_problems(dtype, device), *family_problems(family)]
     run = _run_of(checkpoint)
-    store = store or _store_of(run)
+    store = store or (None if run is None else run.store())
     concepts = concepts or _concepts_in(store) or (SHIPPED_SENTENCES if store is None else None)
     folder = Path(experts_results) if experts_results else run.results if run else None
     found = _experts_there(folder, checkpoint, concept, source_language)
@@ -171,14 +169,6 @@ def _run_of(checkpoint: Checkpoint | None) -> RunFolder | None:
     if checkpoint is None or Path(checkpoint.path).resolve().parent.name != "checkpoints":
         return None
     return RunFolder(Path(checkpoint.path).resolve().parent.parent)
-
-
-def _store_of(run: RunFolder | None) -> str | None:
-    if run is None or not run.config.exists():
-        return None
-    settings: dict[str, Any] = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    path = settings.get("data", {}).get("store")
-    return path if path is not None and Path(path).exists() else None
 
 
 def _concepts_in(store: str | None) -> str | None:

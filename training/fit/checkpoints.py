@@ -15,7 +15,8 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ...analysis.atomic import atomic_file, atomic_folder
+from ...analysis.atomic import atomic_file, atomic_folder, write_text
+from ...analysis.integrity import file_digest
 from ..callbacks.base import StepCallback, causal_lm, paused, tokens_seen
 from ..callbacks.schedule import StepSchedule
 from ..runs import CHECKPOINT_FILE, RunFolder
@@ -165,8 +166,10 @@ class ResumeStates(StepCallback, Checkpoint):
         if trainer.is_global_zero:
             with atomic_file(path) as temporary:
                 trainer.save_checkpoint(temporary)
+                write_text(_digest_of(path), file_digest(temporary))
             for _, old in run.resume_states()[KEPT_RESUME_STATES:]:
                 old.unlink(missing_ok=True)
+                _digest_of(old).unlink(missing_ok=True)
         else:
             trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
@@ -232,10 +235,20 @@ def newest_whole_state(run: RunFolder) -> Path | None:
     return None
 
 
+def _digest_of(state: Path) -> Path:
+    return state.with_name(state.name + ".blake2b")
+
+
 def _damage(path: Path) -> str | None:
+    """What is wrong with a state; checksums within the file do not cover all of it."""
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        return str(error)
-    return None if broken is None else f"checksum of {broken}"
+        if broken is not None:
+            return f"checksum of {broken}"
+        kept = _digest_of(path)
+        if kept.exists() and kept.read_text(encoding="utf-8") != file_digest(path):
+            return "it is not what was written"
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
+        return str(error) or type(error).__name__
+    return None

@@ -105,9 +105,9 @@ class PretrainCLI(LightningCLI):
         fast = multiplies_bf16(accelerator_kind(str(trainer.accelerator)))
         if trainer.precision is None:
             run = RunFolder(Path(self.config.run))
-            began = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else {}
-            if self.config.resume and run.has_work() and began.get("trainer", {}).get("precision"):
-                trainer.precision = began["trainer"]["precision"]
+            began = run.settings().get("trainer", {}) if self.config.resume and run.has_work() else {}
+            if began.get("precision"):
+                trainer.precision = began["precision"]
             else:
                 trainer.precision = "bf16-mixed" if fast else "32-true"
                 if not fast:
@@ -253,7 +253,7 @@ def _state_to_resume(run: RunFolder, config: dict[str, Any]) -> Path | None:
     if state is None and run.resume_states():
         raise_if([f"run={run.path}: no resume state is whole; start again in another folder"])
     if run.config.exists():
-        began = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        began = run.settings()
         step = next((step for step, path in run.resume_states() if path == state), 0)
         decisive, harmless = changes_since(began, config, step)
         raise_if(decisive)

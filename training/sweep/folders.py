@@ -120,9 +120,12 @@ def _trainers_folder(path: Path, source: CheckpointSource) -> list[Checkpoint]:
 def _checkpoint(path: Path, source: CheckpointSource, step: int | None = None) -> Checkpoint:
     tokens = None
     if (path / CHECKPOINT_FILE).exists():
-        info = checkpoint_info(path)
-        step, tokens = info["step"], info["tokens"]
-    elif step is None:
+        try:
+            info = checkpoint_info(path)
+            step, tokens = info["step"], info["tokens"]
+        except (ValueError, KeyError) as error:  # the loader says it again, and records it as this checkpoint's fault
+            log.warning("%s", error)
+    if step is None:
         match = _CALLED_A_STEP.fullmatch(path.name)
         step = int(match[1]) if match else 0
     assert step is not None
