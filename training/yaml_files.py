@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
+from ..analysis.files import FileFaultError, read_whole_text
+
 
 def config_files(words: Sequence[str]) -> list[Path]:
     """The files that words of a command line name with `--config`."""
@@ -61,11 +63,15 @@ def _misread(node: yaml.Node, of_languages: bool) -> Iterator[tuple[int, int]]:
 def repeated_keys(path: Path) -> Iterator[str]:
     """Keys that stand twice in one mapping: the library keeps the last and drops the others without a word.
 
-    A file that is no YAML is left to whoever reads it.
+    A file that is no YAML is named, with the place.
     """
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError):
+        root = yaml.compose(read_whole_text(path), Loader=yaml.SafeLoader)
+    except FileFaultError as error:
+        yield str(error)
+        return
+    except yaml.YAMLError as error:
+        yield f"{path} is no YAML: {' '.join(str(error).split())}"
         return
     if root is not None:
         yield from _repeated(root, path, "")

@@ -51,7 +51,13 @@ def check_encoding(block: bytes, path: str | Path, start: int = 0) -> None:
     if place < 0:
         return
     head = block[:_HEAD]
-    if start == 0 and max(head[0::2].count(0), head[1::2].count(0)) > 0.3 * len(head) / 2:
+    # UTF-32 has three NULs of four bytes at most; a download that was never filled has nothing else.
+    if (
+        start == 0
+        and len(head) >= 4
+        and head.count(0) <= 0.8 * len(head)
+        and max(head[0::2].count(0), head[1::2].count(0)) > 0.3 * len(head) / 2
+    ):
         raise FileFaultError(_is(path, "UTF-32" if head.count(0) > 0.6 * len(head) else "UTF-16"))
     with opened(path) as stream:
         number = 1 + _breaks(stream, start + place)

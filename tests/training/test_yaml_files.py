@@ -21,9 +21,14 @@ def test_keys_that_stand_twice_are_named_with_both_lines(tmp_path):
         f"{path}, line 6: trainer.callbacks[0].init_args.k stands in line 6 already; join the two",
         f"{path}, line 8: trainer stands in line 2 already; join the two",
     ]
-    for text in ("", "a: 1\nb: {c: 1}\nd: [{c: 1}, {c: 2}]\n", "a: [1", "\x00"):
+    for text in ("", "a: 1\nb: {c: 1}\nd: [{c: 1}, {c: 2}]\n"):
         path.write_text(text)
         assert list(repeated_keys(path)) == []
+    for text, message in (("a: [1", "is no YAML: while parsing a flow sequence"), ("\x00", "line 1: a NUL byte")):
+        path.write_text(text)
+        (problem,) = repeated_keys(path)
+        assert str(path) in problem
+        assert message in problem
 
 
 def test_files_are_found_among_the_words(tmp_path):

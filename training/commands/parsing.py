@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 
 from ..errors import raise_if
@@ -11,7 +12,7 @@ from ..yaml_files import load_with_languages
 
 # Settings carry their text below each field.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
-set_loader("yaml", load_with_languages)
+set_loader("yaml", load_with_languages, exceptions=(yaml.YAMLError,))
 
 
 def parsed(

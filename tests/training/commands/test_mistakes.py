@@ -58,3 +58,40 @@ def test_norwegian_is_prepared_from_yaml(tmp_path, capsys):
     assert (tmp_path / "store" / "blocks" / "no").is_dir()
     assert main(["prepare", "--output", "x", "--sources", "[{path: a, split: no, language: en}]"]) == 2
     assert "put text in quotes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status", "said"), [(28, 1, "no space left on the device"), (13, 1, "permission")])
+def test_a_full_disk_in_the_middle_of_work_is_one_line(tmp_path, monkeypatch, capsys, number, status, said):
+    from babelscope.training.data import encoding
+
+    def fails(*_):
+        raise OSError(number, "as the system says", str(tmp_path / "store" / "part"))
+
+    monkeypatch.setattr(encoding.pa, "OSFile", fails)
+    (tmp_path / "en.txt").write_text("a line of words\n" * 50)
+    words = [
+        f"--output={tmp_path}/store",
+        "--tokenizer.algorithm=bpe",
+        "--tokenizer.vocab_size=310",
+        "--block_length=8",
+    ]
+    assert main(["prepare", f"--sources=[{{path: {tmp_path}/en.txt, language: en}}]", *words]) == status
+    error = capsys.readouterr().err
+    assert said in error
+    assert str(tmp_path / "store" / "part") in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a: [1\n b: {", "a.yaml is no YAML: while parsing"),
+        ("a: 1".encode("utf-16"), "a.yaml is UTF-16; convert with"),
+    ],
+)
+def test_a_configuration_that_is_no_yaml_is_named(tmp_path, capsys, data, message):
+    (tmp_path / "a.yaml").write_bytes(data)
+    assert main(["prepare", "--config", str(tmp_path / "a.yaml")]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["prepare", "--output=x", "--sources=[{path: a"]) == 2
+    assert "sources" in capsys.readouterr().err
