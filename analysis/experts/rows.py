@@ -5,7 +5,7 @@ Per concept and pair of languages (`language` before `other_language` in the alp
 (overlap − k/N) / (1 − k/N); `overlap_control`, the mean overlap with different concepts, both directions. Without any:
 `overlap_chance` k/N. `overlap_mean`, `overlap_control_mean` and `overlap_chance_layers_mean`: over concepts, and
 without languages over everything; `overlap_low`, `overlap_high`, `overlap_control_low`, `overlap_control_high`: 95 %
-interval of that (`cluster_interval`), for further concepts and languages.
+interval of that (`cluster_interval`, `control_interval`), for further concepts and languages.
 
 Where: `expert_layer` (layer, site, language), experts there, mean over concepts; `shared_layer` (layer, site), shared
 experts there, mean over concepts and pairs; `shared_by_02`: units that are an expert in exactly two languages, mean
@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..findings import ROW_SCHEMA
-from ..stats import cluster_interval
+from ..stats import cluster_interval, control_interval
 from .activations import Units
 from .overlap import (
     chance_overlap,
@@ -129,8 +129,11 @@ def _overlap_rows(rows: _Rows, table: ExpertTable) -> list[str]:
         if metric != "overlap_corrected":
             rows.add(f"{metric}_mean", _mean(values_CR, 0), language=names_L[a_R], other_language=names_L[b_R])
             rows.add(f"{metric}_mean", _mean(values_CR))
-    for metric, values_CLL in (("overlap", overlap_CLL), ("overlap_control", control_CLL)):
-        low, high = cluster_interval(values_CLL, table.seed)
+    intervals = {
+        "overlap": cluster_interval(overlap_CLL, table.seed),
+        "overlap_control": control_interval(control_CLL, table.seed),
+    }
+    for metric, (low, high) in intervals.items():
         rows.add(f"{metric}_low", low)
         rows.add(f"{metric}_high", high)
 

@@ -1,6 +1,6 @@
 """Statistics of what the instruments measure: functions of arrays that know no model and no file."""
 
-from .clusters import cluster_interval
+from .clusters import cluster_interval, control_interval
 from .intervals import mean_interval, wilson_interval
 from .lattice import Clusters, cell_test, cluster_mass_test, false_discovery, lattice_test
 from .onset import Onset, OnsetDifference, onset, onset_difference
@@ -13,6 +13,7 @@ __all__ = [
     "cell_test",
     "cluster_interval",
     "cluster_mass_test",
+    "control_interval",
     "false_discovery",
     "lattice_test",
     "mean_interval",

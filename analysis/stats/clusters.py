@@ -46,6 +46,23 @@ def cluster_interval(
     Raises:
         ValueError: another shape, an infinite value, or a level that is no share.
     """
+    return _interval(values_CLL, False, seed, draws, level)
+
+
+def control_interval(
+    values_CLL: np.ndarray, seed: int = 0, draws: int = 1000, level: float = 0.95
+) -> tuple[float, float]:
+    """As `cluster_interval`, where a concept's values are its means with all different concepts, as a control's are.
+
+    A concept is then in its own value and a little in everybody else's, which makes values alike: taken for independent
+    they would give an interval of half the width. A concept moves the mean over pairs of concepts by
+    2 (C − 1) / (C − 2) times what its own value does, as pseudo-values of the jackknife that leaves a concept out of all
+    pairs say. Of two concepts there is no interval.
+    """
+    return _interval(values_CLL, True, seed, draws, level)
+
+
+def _interval(values_CLL: np.ndarray, with_others: bool, seed: int, draws: int, level: float) -> tuple[float, float]:
     if values_CLL.ndim != 3 or values_CLL.shape[1] != values_CLL.shape[2]:
         raise ValueError(f"values_CLL has the shape {values_CLL.shape}: give concepts × languages × languages")
     if np.isinf(values_CLL).any():
@@ -58,6 +75,10 @@ def cluster_interval(
     mean = float(values_CR[here_CR].mean())
     # How far each cell moves the mean, in its own units; cells that are missing move nothing.
     moves_CR = np.where(here_CR, values_CR - mean, 0) * (here_CR.size / here_CR.sum())
+    if with_others:
+        if len(moves_CR) < 3:
+            return float("nan"), float("nan")
+        moves_CR = _moves_of_pairs(moves_CR)
     variance_D = _variances(moves_CR, languages, np.random.default_rng(seed), draws)
     if variance_D is None:
         return float("nan"), float("nan")
@@ -73,6 +94,12 @@ def _measured(values_CLL: np.ndarray) -> tuple[np.ndarray, int]:
     kept_CLL = values_CLL[np.ix_(concepts, languages, languages)].astype(np.float64)
     a_R, b_R = np.triu_indices(kept_CLL.shape[1], 1)
     return kept_CLL[:, a_R, b_R], kept_CLL.shape[1]
+
+
+def _moves_of_pairs(moves_CR: np.ndarray) -> np.ndarray:
+    """How far each concept moves a mean over pairs of concepts, from how far its mean with the others does."""
+    concepts, mean_R = len(moves_CR), moves_CR.mean(axis=0)
+    return mean_R + 2 * (concepts - 1) / (concepts - 2) * (moves_CR - mean_R)
 
 
 def _variances(moves_CR: np.ndarray, languages: int, random: np.random.Generator, draws: int) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from babelscope.analysis.stats import cluster_interval
+from babelscope.analysis.stats import cluster_interval, control_interval
 from babelscope.analysis.stats.clusters import FEW_LANGUAGES, _round_robin
 from scipy import stats
 
@@ -104,6 +104,47 @@ def test_interval_covers_the_truth(concepts, languages):
     assert held >= 273
     if concepts > 3:
         assert held <= 297
+
+
+def _control(random: np.random.Generator, concepts: int, languages: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of ordered pairs of concepts and languages, and each concept's mean with the others, both directions."""
+    effect_CL = random.normal(0, 1, (concepts, 1)) + random.normal(0, 0.4, (concepts, languages))
+    effect_CL = effect_CL + random.normal(0, 0.3, languages)
+    value_CCLL = effect_CL[:, None, :, None] + effect_CL[None, :, None, :]
+    value_CCLL = value_CCLL + random.normal(0, 0.5, value_CCLL.shape)
+    value_CCLL[range(concepts), range(concepts)] = np.nan
+    one_way_CLL = np.nanmean(value_CCLL, axis=1)
+    other_way_CLL = np.nanmean(value_CCLL, axis=0).transpose(0, 2, 1)
+    mean_CLL = (one_way_CLL + other_way_CLL) / 2
+    return value_CCLL, (mean_CLL + mean_CLL.transpose(0, 2, 1)) / 2
+
+
+def test_a_control_has_the_interval_of_the_jackknife_over_concepts():
+    """With two languages it is Student's over the pseudo-values of leaving a concept out of all pairs."""
+    concepts = 7
+    value_CCLL, mean_CLL = _control(np.random.default_rng(0), concepts, 2)
+    both_CC = (value_CCLL[:, :, 0, 1] + value_CCLL[:, :, 1, 0]) / 2
+    whole = np.nanmean(both_CC)
+    pseudo = []
+    for left_out in range(concepts):
+        kept = np.delete(np.delete(both_CC, left_out, axis=0), left_out, axis=1)
+        pseudo.append(concepts * whole - (concepts - 1) * np.nanmean(kept))
+    expected = stats.t.interval(0.95, concepts - 1, whole, stats.sem(pseudo))
+    assert mean_CLL[:, 0, 1].mean() == pytest.approx(whole)
+    assert control_interval(mean_CLL, draws=200_000) == pytest.approx(expected, abs=0.02)
+    assert np.isnan(control_interval(mean_CLL[:2])).all()
+
+
+def test_a_controls_interval_covers_the_truth():
+    held = taken_for_independent = 0
+    for seed in range(200):
+        _, values = _control(np.random.default_rng(seed), 8, 4)
+        low, high = control_interval(values, seed)
+        held += low < 0 < high
+        low, high = cluster_interval(values, seed)
+        taken_for_independent += low < 0 < high
+    assert 181 <= held <= 198
+    assert taken_for_independent < 175
 
 
 def test_shares_are_skewed_and_mirror():
