@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from ..analysis.files.faults import FileFaultError, why
 
+EXIT_INTERRUPTED = 130
+"""Exit status of what was ended by Ctrl-C, as shells have it."""
+
 
 class ConfigError(ValueError):
     """All mistakes found in a configuration, raised once, before any work starts.

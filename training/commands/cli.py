@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ...analysis.files.faults import why
-from ..errors import ConfigError, StoppedRun, raise_if
+from ..errors import EXIT_INTERRUPTED, ConfigError, StoppedRun, raise_if
 from ..yaml_files import config_files, repeated_keys
 
 COMMANDS = ("prepare", "pretrain", "analyze", "series", "steer", "report", "concepts", "expertise")
@@ -33,7 +33,8 @@ USAGE = """usage: babelscope COMMAND [--config FILE] [--setting value ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 1 failed on the way, 2 wrong use, 75 stopped and resumable."""
+    """Run a command; returns the exit status: 0 done, 1 failed on the way, 2 wrong use, 75 stopped and resumable,
+    130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -61,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoppedRun as error:
         print(f"babelscope {command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            f"\nbabelscope {command}: interrupted. What is finished is kept: give the command again to go on",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
     except OSError as error:
         if os.environ.get("BABELSCOPE_DEBUG"):
             raise

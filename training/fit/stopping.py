@@ -9,12 +9,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from ..errors import EXIT_INTERRUPTED
+
 log = logging.getLogger(__name__)
 
 EXIT_RESUMABLE = 75
 """Exit status (EX_TEMPFAIL) of a run that saved its state and wants to be queued again with --resume."""
-EXIT_INTERRUPTED = 130
-"""Exit status of what was ended by Ctrl-C, as shells have it."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 

@@ -95,3 +95,15 @@ def test_a_configuration_that_is_no_yaml_is_named(tmp_path, capsys, data, messag
     assert message in capsys.readouterr().err
     assert main(["prepare", "--output=x", "--sources=[{path: a"]) == 2
     assert "sources" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_so_in_one_line(monkeypatch, capsys, tmp_path):
+    import babelscope.training.commands.report as report
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "run", interrupted)
+    assert main(["report", str(tmp_path)]) == 130
+    said = capsys.readouterr().err
+    assert said.strip() == "babelscope report: interrupted. What is finished is kept: give the command again to go on"
