@@ -61,7 +61,7 @@ class TransformersCallback(TrainerCallback):
         model, words = kwargs["model"], kwargs.get("processing_class")
         for findings in observe(model, words, state.global_step, self.callbacks, results, tokens, state.max_steps):
             if "wandb" in (args.report_to or ()) and wandb.run is not None:
-                log_to_wandb(lambda: wandb.run, findings, results)
+                log_to_wandb(lambda: wandb.run, findings, results, wandb.run)
             for reporter in self._reporters():
                 reporter.on_log(args, state, control, model=model, logs=scalars(findings))
 

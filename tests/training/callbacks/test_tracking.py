@@ -1,42 +1,39 @@
-"""Loggers: W&B offline with its own step metric and kept id, failures that stop nothing, CSV."""
-
-import json
-import logging
-from pathlib import Path
+"""Findings in W&B runs of others: a step metric of their own, and failures that stop nothing and are told once."""
 
 import pytest
 import wandb
-import yaml
 from babelscope.analysis.findings import Findings, write_findings
 from babelscope.training.callbacks.tracking import STEP_METRIC, TOKENS_METRIC, log_findings, scalars
-from babelscope.training.fit.wandb_logger import RunWandbLogger
-from babelscope.training.runs import RunFolder
+from babelscope.training.callbacks.wandb_errors import attempt
+from lightning.pytorch.loggers import WandbLogger
 
 
 class FakeRun:
     """Records what W&B would get."""
 
-    def __init__(self, failing=False):
-        self.defined, self.logged, self.failing = {}, [], failing
+    def __init__(self, error=None):
+        self.defined, self.logged, self.error = {}, [], error
 
     def define_metric(self, name, **settings):
         self.defined[name] = settings
 
     def log(self, values):
-        if self.failing:
-            raise wandb.errors.CommError("no network")
+        if self.error is not None:
+            raise self.error
         self.logged.append(values)
 
 
-class Logger(RunWandbLogger):
-    """A W&B logger around a fake run."""
+class Stock(WandbLogger):
+    """Somebody's own W&B logger, around a fake run."""
 
     def __init__(self, run):
-        super().__init__(mode="disabled")
+        super().__init__()
         self.fake = run
 
     @property
     def experiment(self):
+        if self.fake is None:
+            raise RuntimeError("no such backend")
         return self.fake
 
 
@@ -59,53 +56,46 @@ def test_analysis_metrics_have_their_own_step_so_that_none_is_dropped(tmp_path):
     for step, tokens in ((8, 800), (2, None)):
         found = findings(step).with_tokens(tokens)
         write_findings(found, tmp_path)
-        log_findings([Logger(run)], found, tmp_path)
+        log_findings([Stock(run)], found, tmp_path)
     assert run.defined["toyed/loss/sw"] == run.defined["toyed/mean"] == {"step_metric": STEP_METRIC}
     assert [values[STEP_METRIC] for values in run.logged] == [8, 2]
     assert [values.get(TOKENS_METRIC) for values in run.logged] == [800, None]
 
 
-def test_wandb_failing_is_a_warning(tmp_path, caplog):
-    log_findings([Logger(FakeRun(failing=True))], findings(1), tmp_path)
-    assert "W&B did not take the findings of step 1 (no network)" in caplog.text
+@pytest.mark.parametrize("error", [wandb.errors.CommError("no network"), BrokenPipeError("gone"), TypeError("a field")])
+def test_somebody_elses_run_that_fails_is_told_once(tmp_path, caplog, error):
+    logger = Stock(FakeRun(error))
+    for step in (1, 2, 3):
+        log_findings([logger], findings(step), tmp_path)
+    told = f"did not take the findings of step 1 ({type(error).__name__}: {error}); they are whole in {tmp_path}"
+    assert told in caplog.text
+    assert len(caplog.records) == 1
+    log_findings([Stock(None)], findings(4), tmp_path)
+    assert "step 4 (RuntimeError: no such backend)" in caplog.text
 
 
-def test_wandb_that_cannot_start_goes_offline(tmp_path, monkeypatch, caplog):
-    modes = []
+def test_values_are_sent_where_a_figure_cannot_be_drawn(tmp_path, caplog, monkeypatch):
+    def unable(rows, step):
+        raise ZeroDivisionError("an odd row")
 
-    def init(**settings):
-        modes.append(settings["mode"])
-        if settings["mode"] == "online":
-            raise wandb.errors.CommError("no account")
-        return wandb.sdk.wandb_run.Run.__new__(wandb.sdk.wandb_run.Run)
-
-    monkeypatch.setattr(wandb, "init", init)
-    monkeypatch.setattr("wandb.sdk.wandb_run.Run.define_metric", lambda *a, **k: None)
-    logger = RunWandbLogger(mode="online", save_dir=str(tmp_path), id="abc")
-    assert logger.experiment is not None
-    assert modes == ["online", "offline"]
-    assert "going on in mode offline" in caplog.text
-
-
-def test_a_mode_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="wandb mode='cloud': choose offline, online or disabled"):
-        RunWandbLogger(mode="cloud")
+    monkeypatch.setattr("babelscope.analysis.figures.logged.logged_figures", unable)
+    run = FakeRun()
+    logger = Stock(run)
+    for step in (1, 2):
+        write_findings(findings(step), tmp_path)
+        log_findings([logger], findings(step), tmp_path)
+    assert [values["toyed/mean"] for values in run.logged] == [1.0, 1.0]
+    assert [record.getMessage() for record in caplog.records] == [
+        "No figures for W&B at step 1 (ZeroDivisionError: an odd row), values alone. This is told once"
+    ]
 
 
-def test_a_run_with_the_default_loggers(tmp_path, run_config, run_cli, caplog):
-    """W&B offline without an account, CSV beside it, one W&B id for the run's life."""
-    caplog.set_level(logging.INFO)
-    config = run_config(tmp_path / "run", trainer__max_steps=5)
-    del config["trainer"]["logger"]
-    assert run_cli("pretrain", config) == 0
-    run = RunFolder(tmp_path / "run")
-    identity = json.loads(run.info.read_text())["id"]
-    folders = [path.name for path in (run.path / "wandb").iterdir() if path.name.startswith("offline-run")]
-    assert len(folders) == 1
-    assert folders[0].endswith(identity)
-    (table,) = (run.path / "logs").rglob("metrics.csv")
-    header = table.read_text().splitlines()[0]
-    assert "training/loss" in header
-    assert "validation/loss/alvo" in header
-    assert yaml.safe_load(run.config.read_text())["trainer"].get("logger") is None
-    assert not Path("lightning_logs").exists()
+def test_what_is_told_of_an_error_has_no_keys_or_passwords(monkeypatch):
+    key = "0123456789abcdef" * 2 + "01234567"
+    monkeypatch.setenv("WANDB_API_KEY", key)
+
+    def refuse():
+        raise OSError(f"{key} is no key\nat https://me:secret@wandb.example/graphql")
+
+    assert attempt(refuse) == (None, "OSError: <WANDB_API_KEY> is no key at https://wandb.example/graphql")
+    assert attempt(lambda: 3) == (3, None)

@@ -316,25 +316,30 @@ def test_a_logger_sees_every_step(series, tmp_path):
 
 def test_wandb_has_the_rows_of_a_checkpoint_before_the_next_one_is_begun(series, tmp_path, monkeypatch):
     """Offline, as without an account: what was logged by the time, and what lies in W&B's file in the end."""
-    logger, watch, sent = RunWandbLogger(), Watch(tmp_path / "notes"), []
-    log = wandb.Run.log
+    logger, watch, sent, seen = RunWandbLogger(), Watch(tmp_path / "notes"), [], []
+    log, send = wandb.Run.log, RunWandbLogger.send
 
     def noted(run, values, *rest, **more):
-        sent.append((values, watch.seen()))
+        sent.append(values)
         return log(run, values, *rest, **more)
 
+    def handed_over(logger, call):
+        seen.append(watch.seen())
+        send(logger, call)
+
     monkeypatch.setattr(wandb.Run, "log", noted)
+    monkeypatch.setattr(RunWandbLogger, "send", handed_over)
     try:
         sweep(series, tmp_path / "run", watch, steps=[20, 1], logger=logger)
     finally:
-        wandb.finish()
-    axes = [(values["analysis/step"], values["analysis/tokens"], seen) for values, seen in sent]
+        logger.finalize("success")
+    axes = [(values["analysis/step"], values["analysis/tokens"], then) for values, then in zip(sent, seen, strict=True)]
     assert axes == [(1, 8, []), (1, 8, [1]), (20, 160, [1]), (20, 160, [1, 20])], (
         "health, then watch, a checkpoint each"
     )
     results = tmp_path / "run" / "results"
     sums = {step: read_findings(results, "watch", step).table["value"][0].as_py() for step in (1, 20)}
-    assert [values["watch/sum"] for values, _ in sent if "watch/sum" in values] == [sums[1], sums[20]]
+    assert [values["watch/sum"] for values in sent if "watch/sum" in values] == [sums[1], sums[20]]
     # Another process writes it, in its own time on a busy machine.
     (file,) = wait_until(lambda: [*(tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")], "W&B's file")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["id"] in file.name
