@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..failures import failure_of
-from ..findings import ROW_SCHEMA, Findings, read_findings, result_steps, write_findings
+from ..findings import ROW_SCHEMA, Findings, read_series, write_findings
+from .resolution import Resolution, resolution_of
 from .settings import HealthSettings
 
 NAME = "health"
@@ -158,19 +159,23 @@ def review(results: str | Path, jump: float = HealthSettings.jump) -> dict[int, 
     """Judge all health findings below a results folder; those whose verdict changed are written anew.
 
     Each then has the rows `sound` (0 or 1) and, where another step has the same weights, `duplicate_of` (that step),
-    and the reasons among its warnings.
+    and the reasons among its warnings. The first sound one says among them what the series leaves out of sight.
     """
-    found = {step: read_findings(results, NAME, step) for step in result_steps(results, NAME)}
+    found = read_series(results, NAME)
     verdicts = judge([checkup_of(findings) for findings in found.values()], jump)
+    unsound = [step for step, verdict in verdicts.items() if not verdict.sound]
+    points = ((step, findings.table["tokens"][0].as_py()) for step, findings in found.items())
+    resolution = resolution_of(points, unsound)
     for step, findings in found.items():
-        judged = with_verdict(findings, verdicts[step])
+        first = resolution is not None and resolution.step == step
+        judged = with_verdict(findings, verdicts[step], resolution if first else None)
         if not judged.table.equals(findings.table) or judged.warnings != findings.warnings:
             write_findings(judged, results)
     return verdicts
 
 
-def with_verdict(findings: Findings, verdict: Verdict) -> Findings:
-    """Health findings with a verdict in place of the one they had."""
+def with_verdict(findings: Findings, verdict: Verdict, resolution: Resolution | None = None) -> Findings:
+    """Health findings with a verdict in place of the one they had; those of the first checkpoint with the resolution."""
     rows = findings.table.to_pylist()
     tokens = rows[0]["tokens"]
     kept = [row for row in rows if row["metric"] not in _VERDICT_METRICS]
@@ -179,8 +184,9 @@ def with_verdict(findings: Findings, verdict: Verdict) -> Findings:
         kept.append({**common, "metric": "duplicate_of", "value": float(verdict.duplicate_of)})
     kept.append({**common, "metric": "sound", "value": float(verdict.sound)})
     warnings = [warning for warning in findings.warnings if not warning.startswith(VERDICT)]
+    said = () if resolution is None else (f"{VERDICT}{resolution}",)
     return replace(
         findings,
         table=pa.Table.from_pylist(kept, schema=ROW_SCHEMA),
-        warnings=(*warnings, *(VERDICT + reason for reason in verdict.reasons)),
+        warnings=(*warnings, *(VERDICT + reason for reason in verdict.reasons), *said),
     )

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from ..figures.axis import geometric
 from ..figures.style import DARK, DARK_SEQUENTIAL
+from ..health.verdicts import VERDICT
 from .glance import KeyFigure, common_scale, extent, key_figures, sparkline
 from .panels import Panel, Section, dump_json, panel_data
 from .run import Run
@@ -171,6 +172,8 @@ def _mind(runs: Sequence[Run]) -> str:
         by_text: dict[tuple[str, str], list[int]] = {}
         for (analysis, step), said in run.warnings.items():
             for warning in said:
+                if warning.removeprefix(VERDICT) == str(run.resolution):
+                    continue  # said above
                 by_text.setdefault((analysis, warning), []).append(step)
         for (analysis, warning), steps in by_text.items():
             where = f"step {steps[0]:,}" if len(steps) == 1 else f"{len(steps)} steps, {steps[0]:,} to {steps[-1]:,}"

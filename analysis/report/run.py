@@ -12,7 +12,9 @@ import yaml
 
 from ..figures.sound import unsound_of
 from ..findings import read_rows, read_warnings
+from ..health.resolution import Resolution
 from .progress import progress_of
+from .resolution import resolution_of_rows
 
 FACTS = {
     "d_model": "width", "hidden_size": "width", "num_layers": "blocks", "n_layer": "blocks", "vocab_size": "vocabulary",
@@ -44,11 +46,13 @@ class Run:
     """Steps whose checkpoint is not sound, with the reason."""
     progress: str
     """How far the run or sweep has come, if it is not done; else empty."""
+    resolution: Resolution | None
+    """What its checkpoints leave out of sight; None where they begin with the untrained model."""
 
     @property
     def notices(self) -> list[str]:
         """What a reader must know before looking at any figure."""
-        found = [self.note, self.toy, self.progress]
+        found = [self.note, self.toy, self.progress, str(self.resolution or "")]
         if self.unsound:
             named = "; ".join(f"step {step:,} ({reason})" for step, reason in list(self.unsound.items())[:MOST_NAMED])
             more = f"; and {len(self.unsound) - MOST_NAMED} more" if len(self.unsound) > MOST_NAMED else ""
@@ -107,6 +111,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
                 toy=toy_notice(config, path),
                 unsound=unsound_of(rows),
                 progress=progress_of(path, rows, _parsed(config)),
+                resolution=resolution_of_rows(rows),
             )
         )
     return runs

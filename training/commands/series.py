@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from ...analysis.health.resolution import resolution_of
 from ...analysis.numbers import short
 from ..errors import raise_if
 from ..sweep.hub import CheckpointMissing, Hub
@@ -41,7 +42,7 @@ def series(
         tokens_at: training tokens until a step, for steps that tokens_per_step does not fit.
         phases: the patterns of phases whose steps restart, in their order: [{revision: …}, {revision: …, after: previous}].
         checkpoints: revision or folder -> step and tokens, where no pattern fits.
-        as_json: one JSON object a checkpoint.
+        as_json: one JSON object a checkpoint; `resolution` says what the series leaves out of sight.
 
     Returns:
         What is printed.
@@ -59,7 +60,9 @@ def series(
         raise_if([f"source: no such folder here, and on the hub: {error}"])
         raise AssertionError from error
     if as_json:
-        return "\n".join(json.dumps({**asdict(checkpoint), "bytes": size_of(checkpoint)}) for checkpoint in found)
+        resolution = resolution_of((checkpoint.step, checkpoint.tokens) for checkpoint in found)
+        said = {"resolution": None if resolution is None else str(resolution)}
+        return "\n".join(json.dumps({**asdict(point), "bytes": size_of(point), **said}) for point in found)
     return table(found, strange)
 
 
@@ -88,16 +91,13 @@ def table(found: Sequence[Checkpoint], strange: Sequence[str]) -> str:
     lines = [
         "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
     ]
-    counted = [checkpoint for checkpoint in found if checkpoint.tokens]
-    if counted:
-        first = min(counted, key=lambda checkpoint: checkpoint.tokens or 0)
-        lines.append(
-            f"\n{len(found)} checkpoints. What begins before {short(first.tokens or 0)} tokens cannot be seen here."
-        )
-    else:
-        lines.append(
-            f"\n{len(found)} checkpoints. How many tokens they were trained on is not said: set tokens_per_step."
-        )
+    said = [f"{len(found)} checkpoint{'s' * (len(found) != 1)}."]
+    if all(checkpoint.tokens is None for checkpoint in found):
+        said.append("How many tokens they were trained on is not said: set tokens_per_step.")
+    resolution = resolution_of((checkpoint.step, checkpoint.tokens) for checkpoint in found)
+    if resolution is not None:
+        said.append(str(resolution))
+    lines.append("\n" + " ".join(said))
     if strange:
         more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
         lines.append(f"Not understood: {', '.join(strange[:_SHOWN])}{more}")

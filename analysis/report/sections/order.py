@@ -11,6 +11,7 @@ from ...figures.data import Runs, has, languages_of, only, require, select, step
 from ...figures.sound import sound_only
 from ..drawing import Figures, by_step, extremes, panels, per_run, section
 from ..panels import Option, Panel, Section, SectionMaker
+from ..resolution import captioned
 from .alignment import alignment_section
 from .experts import depth_section, experts_section, transfer_section
 from .health import health_section
@@ -174,4 +175,4 @@ def make_sections(runs: Runs) -> list[Section]:
     made = [section for make in SECTIONS if (section := make(runs)) is not None]
     made += other_sections(runs)
     machine = machine_section(runs)
-    return made + ([machine] if machine else [])
+    return captioned(made, runs) + ([machine] if machine else [])

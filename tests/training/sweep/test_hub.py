@@ -273,11 +273,17 @@ def test_a_suite_is_listed_and_swept_by_its_pattern(server, run_cli, capsys, tmp
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["step", "tokens", "size", "where"]
     assert lines[1].split() == ["50,000", "210B", "-", "zoo/apertus@step50000-tokens210B"]
-    assert lines[-2] == "3 checkpoints. What begins before 210B tokens cannot be seen here."
+    seen = (
+        "The first checkpoint has seen 210B tokens (step 50,000): what begins before 210B tokens cannot be seen here."
+    )
+    assert lines[-2] == f"3 checkpoints. {seen}"
     assert lines[-1] == "Not understood: longcontext, main"
     assert run_cli("series", None, *words, "--steps", "[100000]", "--json", "true") == 0
     row = json.loads(capsys.readouterr().out)
     assert (row["step"], row["tokens"], row["revision"]) == (100_000, 420 * 10**9, "step100000-tokens420B")
+    assert row["resolution"] is None, "of one checkpoint there is no curve"
+    assert run_cli("series", None, *words, "--json", "true") == 0
+    assert {json.loads(line)["resolution"] for line in capsys.readouterr().out.splitlines()} == {seen}
     assert run_cli("series", None, "zoo/apertus", "--revision", "stage1-step{step}") == 2
     assert "matches none of 5 names in zoo/apertus; nearest: step" in capsys.readouterr().err
     assert run_cli("series", None, "zoo/none", "--revision", "step{step}") == 2
