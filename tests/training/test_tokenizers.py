@@ -86,4 +86,4 @@ def test_a_run_without_a_store_is_told_of_a_tokenizer_that_is_not_there(tmp_path
 
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "xglm"}))
     with pytest.raises(ValueError, match="tokenizer: none can be loaded"):
-        LanguageProbe(tokenizer=str(tmp_path))._find_tokenizer(None)
+        LanguageProbe(tokenizer=str(tmp_path)).find_tokenizer(None)

@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ...analysis.atomic import remove_leftovers, write_text
 from ..callbacks.base import AnalysisCallback
 from ..callbacks.checks import unready
+from ..claims import Claims
 from ..data.datamodule import TokenBlocks
 from ..errors import raise_if
 from ..hardware import accelerator_kind, multiplies_bf16
@@ -35,6 +37,9 @@ from .stopping import StopRequest, StopWatch
 from .wandb_logger import RunWandbLogger
 
 log = logging.getLogger(__name__)
+
+TRAINING = "training"
+"""The claim of who trains into a run's folder."""
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
@@ -185,16 +190,16 @@ def _pretrain(arguments: Sequence[str], request: StopRequest) -> int:
     states = [c for c in trainer.callbacks if isinstance(c, ResumeStates)]  # type: ignore[attr-defined]
     for callback in states:
         callback.request = request
-    if trainer.is_global_zero:
-        run.path.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(run.path)
-        config = _comparable(cli.config.as_dict())
-        write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        for logger in trainer.loggers:
-            logger.log_hyperparams({key: config[key] for key in ("run", "data", "trainer", "checkpoints")})
-        _announce(cli, run)
-    began = time.monotonic()
-    trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
+    with _alone(run, cli.resume_from) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            remove_leftovers(run.path)
+            config = _comparable(cli.config.as_dict())
+            write_text(run.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            for logger in trainer.loggers:
+                logger.log_hyperparams({key: config[key] for key in ("run", "data", "trainer", "checkpoints")})
+            _announce(cli, run)
+        began = time.monotonic()
+        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resume_from, weights_only=True)
     if any(callback.stopped for callback in states):
         return request.exit_status
     if trainer.is_global_zero:
@@ -211,6 +216,24 @@ def _pretrain(arguments: Sequence[str], request: StopRequest) -> int:
             log.info("Done: %d steps, %.0f s in this stretch. %s", trainer.global_step, took, run.path)
         log.info("Look at it: babelscope report %s", run.path)
     return 0
+
+
+@contextmanager
+def _alone(run: RunFolder, resumed: Path | None) -> Iterator[None]:
+    """Hold the run's folder: of two that would train into it, the second is told who does.
+
+    Raises:
+        ConfigError: another process trains there, or did until now.
+    """
+    with Claims(run.path / "claims") as claims:
+        if not claims.take_or_wait(TRAINING):
+            raise_if(
+                [f"run={run.path} is in training by {claims.holder(TRAINING)}: stop that first, or name another folder"]
+            )
+        newest = next((path for _, path in run.resume_states()), None)
+        if newest != resumed and newest_whole_state(run) != resumed:
+            raise_if([f"run={run.path} has gone on meanwhile: give the command again, with --resume"])
+        yield
 
 
 def _callbacks_not_ready(trainer: pl.Trainer, data: TokenBlocks) -> list[str]:

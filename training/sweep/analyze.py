@@ -6,19 +6,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import transformers
-import yaml
 from huggingface_hub.utils import disable_progress_bars
 from lightning.pytorch.loggers import Logger
 
+from ...analysis.health.resolution import resolution_of
 from ...model.families import Family, family_problems
 from ..callbacks import AnalysisCallback, CheckpointHealth
 from ..callbacks.checks import repeated, unready
+from ..claims import Claims
 from ..data.store import TokenStore
 from ..errors import raise_if
 from ..loading import placed, placement_problems
 from ..runs import RunFolder
 from ..tokenizers import has_tokenizer
-from .claims import Claims
 from .hub import CheckpointMissing, Hub
 from .order import Sweep
 from .series import CheckpointSource, Phase, Point, find_series
@@ -143,10 +143,13 @@ def analyze(
         log.warning("Skipped: %s", problem)
     number, parts = (int(part) for part in shard.split("/"))
     series = [checkpoint for checkpoint in series if checkpoint not in gone]
-    planned, series = [checkpoint.step for checkpoint in series], series[number - 1 :: parts]
-
+    planned = [checkpoint.step for checkpoint in series]
+    resolution = resolution_of((checkpoint.step, checkpoint.tokens) for checkpoint in series)
+    if resolution is not None:
+        log.info("%d checkpoints. %s", len(series), resolution)
     run_id = folder.run_id(f"Analysis of {', '.join(entry.path for entry in sources)}")
     remember(folder.path, common, callbacks, planned)
+    series = series[number - 1 :: parts]
     if logger is not None and hasattr(logger, "adopt_run"):
         logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
     transformers.utils.logging.disable_progress_bar()
@@ -177,9 +180,7 @@ def _store_of(sources: Sequence[CheckpointSource], store: str | None) -> str | N
     if store is not None:
         return str(TokenStore(store).path)
     for source in sources:
-        config = RunFolder(Path(source.path)).config
-        if config.exists():
-            path = yaml.safe_load(config.read_text(encoding="utf-8")).get("data", {}).get("store")
-            if path is not None and Path(path).exists():
-                return path
+        path = RunFolder(Path(source.path)).store()
+        if path is not None:
+            return path
     return None

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..claims import Claims
 from .checkpoint import Checkpoint
-from .claims import Claims
 from .hub import CheckpointMissing, Hub
 from .work import CheckpointWork
 

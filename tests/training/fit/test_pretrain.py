@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 import yaml
 from babelscope.analysis.findings import read_findings, read_rows, result_steps
+from babelscope.training.claims import Claims
 from babelscope.training.runs import RunFolder
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -379,3 +381,18 @@ def test_weights_that_do_not_fit_are_refused_beforehand(tmp_path, whole_run, run
         assert run_cli("pretrain", config) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_of_two_that_train_into_one_folder_the_second_is_told_who_does(
+    tmp_path, run_config, run_cli, capsys, monkeypatch
+):
+    monkeypatch.setattr("babelscope.training.fit.pretrain.Claims", partial(Claims, beat=0.1, stale_after=2.0))
+    config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=2)
+    with Claims(tmp_path / "run" / "claims", beat=0.05) as other:
+        assert other.take("training")
+        assert run_cli("pretrain", config) == 2
+    assert f"is in training by process {os.getpid()} on " in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert run_cli("pretrain", config) == 0
+    assert not list((tmp_path / "run" / "claims").iterdir())

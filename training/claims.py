@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from ...analysis.atomic import process_lives
+from ..analysis.atomic import process_lives
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,25 @@ class Claims:
         log.warning("Taking over %s: process %s on %s is gone", name, held_by.get("pid"), held_by.get("host"))
         self._held[name] = path
         return True
+
+    def take_or_wait(self, name: str) -> bool:
+        """Claim a piece of work, waiting until it is known whether another holder lives; False where one does."""
+        first: int | None = None
+        began = time.monotonic()
+        while not self.take(name):
+            beat = self._seen.get(name, (None, 0.0))[0]
+            if first is None and beat is not None:
+                first = beat
+                log.info("%s is claimed: waiting up to %.0f s to see whether its holder lives", name, self.stale_after)
+            if beat != first or time.monotonic() - began > self.stale_after + 2 * self.beat:
+                return False
+            time.sleep(self.beat / 10)
+        return True
+
+    def holder(self, name: str) -> str:
+        """Who holds a claim, in words."""
+        claim = _read(self.folder / f"{name}.claim") or {}
+        return f"process {claim.get('pid', '?')} on {claim.get('host', '?')}"
 
     def release(self, name: str) -> None:
         """Give a claim back."""

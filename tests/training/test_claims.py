@@ -9,8 +9,8 @@ import sys
 import threading
 
 import pytest
-from babelscope.training.sweep import claims as subject
-from babelscope.training.sweep.claims import Claims
+from babelscope.training import claims as subject
+from babelscope.training.claims import Claims
 
 from tests.patience import wait_until
 
@@ -167,3 +167,15 @@ def test_a_claim_that_another_took_is_not_given_back(tmp_path, caplog):
         (tmp_path / "a.claim").write_text(json.dumps({"host": "x", "pid": 1, "token": "other"}))
         one.release("a")
         assert (tmp_path / "a.claim").exists()
+
+
+def test_who_waits_learns_whether_the_holder_lives(tmp_path):
+    """A holder that gives signs of life is left alone; one that gives none on another machine is taken over."""
+    with Claims(tmp_path, beat=0.05, stale_after=2.0) as one, Claims(tmp_path, beat=0.1, stale_after=2.0) as two:
+        assert one.take("training")
+        assert not two.take_or_wait("training")
+        assert two.holder("training") == f"process {os.getpid()} on {socket.gethostname()}"
+    claim = {"host": "elsewhere", "pid": 1, "token": "of another"}
+    (tmp_path / "training.claim").write_text(json.dumps(claim))
+    with Claims(tmp_path, beat=0.1, stale_after=0.5) as three:
+        assert three.take_or_wait("training")
