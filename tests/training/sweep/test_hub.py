@@ -9,8 +9,8 @@ import pytest
 import torch
 from babelscope.training.commands.cli import main
 from babelscope.training.errors import CheckpointDamagedError, ConfigError
-from babelscope.training.sweep.hub import CheckpointMissing, Hub, local_copy, repository
 from babelscope.training.loading import load_model
+from babelscope.training.sweep.hub import CheckpointMissing, Hub, local_copy, repository
 from babelscope.training.sweep.series import Checkpoint
 from babelscope.training.tokenizers import load_tokenizer
 from huggingface_hub import hf_hub_download

@@ -210,7 +210,10 @@ def test_folders_of_a_repository_are_found():
 def test_a_pattern_that_matches_nothing_shows_the_nearest_names():
     listing = Listing("main", "step0005000", "step0010000")
     _, problems, _ = find_series([CheckpointSource("o/m", revision="stage1-step{step}")], listing=listing)
-    assert "revision=stage1-step{step} matches none of 3 names in o/m; nearest: step0005000, step0010000, main" in problems[0]
+    assert (
+        "revision=stage1-step{step} matches none of 3 names in o/m; nearest: step0005000, step0010000, main"
+        in problems[0]
+    )
     _, problems, _ = find_series([CheckpointSource("o/m", [7], "step{step:07d}-*")], listing=listing)
     assert "matches none of 3 names" in problems[0]
     _, problems, _ = find_series([CheckpointSource("o/m", revision="{stage}-step{step}")], listing=listing)
