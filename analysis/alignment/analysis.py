@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ...model.sites import backbone_of, blocks_of
 from ..failures import BrokenModelError
+from ..files.tables import read_table
 from ..findings import Findings
 from ..hidden import watched_layers
-from ..files.tables import read_table
 from ..token_batches import TokenisedSentences, tokenise
 from ..undisturbed import undisturbed
 from .measures import align, high
