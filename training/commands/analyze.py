@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from ..callbacks import AnalysisCallback
-from ..callbacks.checks import analyses_among, settings_out_of_range
+from ..callbacks.checks import settings_out_of_range
 from ..errors import StoppedRun
 from ..runs import RunFolder
 from ..sweep.analyze import analyze
 from ..sweep.order import SweepStoppedError
+from ..sweep.trained import callbacks_of
 from .parsing import parsed
 
 
@@ -32,13 +30,3 @@ def run(arguments: list[str]) -> int:
             "--steps tries it again"
         )
     return 0
-
-
-def callbacks_of(run: RunFolder) -> list[AnalysisCallback] | None:
-    """The analysis callbacks that a run was trained with, by its own configuration; None where it is no run."""
-    if not run.config.exists():
-        return None
-    entries = analyses_among(run.settings().get("trainer", {}).get("callbacks") or [])
-    parser = ArgumentParser()
-    parser.add_argument("--callbacks", type=list[AnalysisCallback])
-    return parser.instantiate(parser.parse_object({"callbacks": entries})).callbacks

@@ -132,7 +132,7 @@ def analyze(
         "family": asdict(family) if isinstance(family, Family) else family,
     }
     if not again:
-        problems += changes(folder.path, common, callbacks)
+        problems += changes(folder, common, callbacks)
     raise_if(problems)
 
     gone = hub.missing(checkpoint for checkpoint in series if checkpoint.remote)

@@ -9,12 +9,14 @@ from ...analysis.atomic import write_text
 from ...analysis.failures import failure_of
 from ...analysis.findings import Findings, has_findings, read_findings, result_steps
 from ..callbacks.base import AnalysisCallback
+from ..runs import RunFolder
+from .trained import callbacks_of
 
 SWEEP_FILE = "sweep.json"
 _ABSENT = "not set"
 
 # They decide how the work is done, not what comes out.
-_NEUTRAL = frozenset({"schedule", "results", "batch_tokens", "memory_gb"})
+_NEUTRAL = frozenset({"schedule", "results", "batch_tokens", "memory_gb", "ready"})
 
 
 def described(callback: AnalysisCallback) -> dict[str, Any]:
@@ -24,24 +26,33 @@ def described(callback: AnalysisCallback) -> dict[str, Any]:
     return {name: both[name] for name in sorted(both) if name not in _NEUTRAL}
 
 
-def changes(folder: Path, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback]) -> list[str]:
-    """What is otherwise than when the results in a sweep's folder were begun; one problem a setting."""
-    path = folder / SWEEP_FILE
-    if not path.exists():
-        return []
-    before = json.loads(path.read_text(encoding="utf-8"))
+def changes(folder: RunFolder, common: Mapping[str, Any], callbacks: Sequence[AnalysisCallback]) -> list[str]:
+    """What is otherwise than when the results in a folder were begun, by a sweep or in training; one problem a setting.
+
+    Raises:
+        ValueError: the configuration of the run that was trained there is damaged.
+    """
+    path = folder.path / SWEEP_FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"common": {}, "analyses": {}}
     remedy = "set again: true to replace the results, or name another run"
     # What stopped before its first result left nothing to be mixed with.
-    begun = any(result_steps(folder / "results", name) for name in before["analyses"])
+    begun = any(result_steps(folder.results, name) for name in before["analyses"])
     found = [
         f"{name} was {old} and is {new} since this sweep began: {remedy}"
         for name, old, new in (_differences(before["common"], _plain(dict(common))) if begun else ())
     ]
-    for callback in callbacks:
-        if callback.name in before["analyses"] and result_steps(folder / "results", callback.name):
+    with_results = [callback for callback in callbacks if result_steps(folder.results, callback.name)]
+    trained = {}
+    if any(callback.name not in before["analyses"] for callback in with_results):
+        for callback in callbacks_of(folder) or []:
+            callback.store = callback.store or folder.store()
+            trained[callback.name] = _plain(described(callback))
+    for callback in with_results:
+        was = before["analyses"].get(callback.name) or trained.get(callback.name)
+        if was is not None:
             found += [
                 f"{type(callback).__name__}.{name} was {old} and is {new} since its results were begun: {remedy}"
-                for name, old, new in _differences(before["analyses"][callback.name], _plain(described(callback)))
+                for name, old, new in _differences(was, _plain(described(callback)))
             ]
     return found
 

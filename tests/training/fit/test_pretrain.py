@@ -396,3 +396,23 @@ def test_of_two_that_train_into_one_folder_the_second_is_told_who_does(
     assert not (tmp_path / "run" / "checkpoints").exists()
     assert run_cli("pretrain", config) == 0
     assert not list((tmp_path / "run" / "claims").iterdir())
+
+
+def test_analyses_into_a_training_run_must_be_those_that_it_has(tmp_path, whole_run, run_config, run_cli, capsys):
+    """Another probe under the name of the run's own would be mixed with it, or pass for done."""
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    into = {"source": str(run), "run": str(run), "device": "cpu"}
+    assert run_cli("analyze", into) == 0
+    shutil.rmtree(run)
+    shutil.copytree(whole_run, run)
+    other = {
+        "class_path": "babelscope.training.callbacks.LanguageProbe",
+        "init_args": {"tokens_per_language": 70, "seeds": [0]},
+    }
+    assert run_cli("analyze", {**into, "callbacks": [other]}) == 2
+    said = capsys.readouterr().err
+    assert "LanguageProbe.tokens_per_language was 60 and is 70 since its results were begun: set again: true" in said
+    assert "seeds" not in said
+    assert_same_results(run, whole_run)
+    assert run_cli("analyze", {**into, "callbacks": [other], "again": True}) == 0
