@@ -17,6 +17,7 @@ from .run import Run
 from .script import script, style
 from .sections.health import health_table
 from .sections.steering import sample_texts
+from .together import different_languages
 
 
 def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
@@ -98,9 +99,11 @@ def _facts(run: Run, several: bool) -> str:
 
 
 def _notice(runs: Sequence[Run]) -> str:
-    """The run's note and what is to be known about toy data, up front."""
+    """What is to be known about each run, toy data above all, and about all of them together; up front."""
     several = len(runs) > 1
-    found = [
+    together = different_languages({run.name: run.rows for run in runs})
+    found = [f"<p dir=auto>{escape(together)}</p>"] if together else []
+    found += [
         f"<p dir=auto>{f'<b>{escape(run.name)}.</b> ' if several else ''}{escape(said)}</p>"
         for run in runs
         for said in run.notices
@@ -165,7 +168,8 @@ def _tied(words: str) -> str:
 def _mind(runs: Sequence[Run]) -> str:
     """Notes, warnings of the analyses, and what holds for every run."""
     several = len(runs) > 1
-    items = []
+    together = different_languages({run.name: run.rows for run in runs})
+    items = [f"<li dir=auto>{escape(together)}</li>"] if together else []
     for run in runs:
         prefix = f"<b dir=auto>{escape(run.name)}:</b> " if several else ""
         items += [f"<li dir=auto>{prefix}{escape(said)}</li>" for said in run.notices]

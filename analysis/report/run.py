@@ -13,6 +13,7 @@ import yaml
 from ..figures.sound import unsound_of
 from ..findings import read_rows, read_warnings
 from ..health.resolution import Resolution
+from ..integrity import ASIDE
 from .progress import progress_of
 from .resolution import resolution_of_rows
 
@@ -49,10 +50,15 @@ class Run:
     resolution: Resolution | None
     """What its checkpoints leave out of sight; None where they begin with the untrained model."""
 
+    damaged: tuple[str, ...] = ()
+    """Files of results that were set aside."""
+
     @property
     def notices(self) -> list[str]:
         """What a reader must know before looking at any figure."""
         found = [self.note, self.toy, self.progress, str(self.resolution or "")]
+        if self.damaged:
+            found.append(f"Damaged files were set aside, and are not in what follows: {', '.join(self.damaged)}.")
         if self.unsound:
             named = "; ".join(f"step {step:,} ({reason})" for step, reason in list(self.unsound.items())[:MOST_NAMED])
             more = f"; and {len(self.unsound) - MOST_NAMED} more" if len(self.unsound) > MOST_NAMED else ""
@@ -112,6 +118,10 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
                 unsound=unsound_of(rows),
                 progress=progress_of(path, rows, _parsed(config)),
                 resolution=resolution_of_rows(rows),
+                damaged=tuple(
+                    f"{file.parent.name}/{file.name.removesuffix(ASIDE)}"
+                    for file in sorted((path / "results").glob(f"*/*.parquet{ASIDE}"))
+                ),
             )
         )
     return runs

@@ -1,0 +1,31 @@
+"""What is said before runs are compared, and of files that are damaged."""
+
+from babelscope.analysis.findings import findings_path, read_rows
+from babelscope.analysis.report.together import different_languages
+from babelscope.analysis.report.write import write_report
+
+from tests.synthetic_run import synthetic_run
+
+STEPS = (0, 1, 8)
+
+
+def test_runs_of_other_languages_are_told_apart(tmp_path):
+    one = synthetic_run(tmp_path / "one", steps=STEPS, last=8, languages=("en", "es", "sw"))
+    two = synthetic_run(tmp_path / "two", steps=STEPS, last=8, languages=("en", "es", "te", "ur"))
+    rows = {run.name: read_rows(run / "results") for run in (one, two)}
+    said = different_languages(rows)
+    assert "probe: en, es in all, one alone sw; two alone te, ur" in said
+    assert different_languages({"one": rows["one"], "again": rows["one"]}) == ""
+    assert different_languages({"one": rows["one"]}) == ""
+    page = write_report([one, two], tmp_path / "both.html").read_text(encoding="utf-8")
+    assert page.count("The runs are not of the same languages") == 2
+
+
+def test_a_report_is_made_of_what_is_whole(tmp_path):
+    run = synthetic_run(tmp_path / "run", steps=STEPS, last=8)
+    findings_path(run / "results", "probe", 1).write_bytes(b"PAR1 cut short")
+    page = write_report([run]).read_text(encoding="utf-8")
+    assert "Damaged files were set aside, and are not in what follows: probe/step_00000001.parquet." in page
+    assert "<h2>Language identity</h2>" in page
+    # Once more: the file was set aside, and still is told.
+    assert "probe/step_00000001.parquet." in write_report([run]).read_text(encoding="utf-8")
