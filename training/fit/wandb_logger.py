@@ -70,7 +70,7 @@ class RunWandbLogger(WandbLogger):
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process may have of it: the run and its thread stay where they are."""
-        return {**self.__dict__, "_worker": None, "_experiment": None}
+        return {**self.__dict__, "_worker": None}
 
     def adopt_run(self, run_id: str, folder: str) -> None:
         """Take the run's own id and folder where the configuration named none."""
@@ -83,8 +83,8 @@ class RunWandbLogger(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The W&B run, for calls of your own, which may raise and wait; one that does nothing where there is none."""
-        self._begin()
-        return self._experiment if self._experiment is not None else DummyExperiment()
+        run = self._begin().run
+        return DummyExperiment() if run is None else run
 
     @rank_zero_only
     def send(self, call: Callable[[Any], object]) -> None:
@@ -113,7 +113,6 @@ class RunWandbLogger(WandbLogger):
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.end(0 if status == "success" else 1)
-            self._experiment = None
 
     def _begin(self) -> WandbWorker:
         if self._worker is None:
@@ -134,14 +133,17 @@ class RunWandbLogger(WandbLogger):
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         # Silent, W&B asks for no key at a terminal either, where nobody may be.
         wandb.setup(wandb.Settings(silent=True))
-        settings: dict[str, Any] = {"console": "off", "silent": True, "init_timeout": self.timeout}
-        if "finish_timeout" in wandb.Settings.model_fields:  # not in all versions
-            settings |= {"finish_timeout": self.timeout, "finish_timeout_raises": True}
+        settings = wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=self.timeout,
+            finish_timeout=self.timeout,
+            finish_timeout_raises=True,
+        )
         as_asked: Any = {**self._wandb_init, "mode": mode, "reinit": "create_new"}
-        run = wandb.init(**as_asked, settings=wandb.Settings(**settings))
+        run = wandb.init(**as_asked, settings=settings)
         if mode == "online" and (run.offline or run.disabled):
             raise ConnectionError("no API key; `wandb login` stores one")
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        self._experiment = run
         return run

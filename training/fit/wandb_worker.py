@@ -11,7 +11,7 @@ from typing import Any
 
 import wandb
 
-from ..callbacks.wandb_errors import attempt
+from ..callbacks.wandb_errors import Result, attempt
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class WandbWorker:
             if failure is not None:
                 self._set_aside()
             self.mode = mode
-            self.run, error = attempt(partial(self._start, mode))
+            self.run, error = _within(self._timeout + GRACE / 2, partial(self._start, mode))
             if error is None and call is not None:
                 _, error = attempt(partial(call, self.run))
             if error is None:
@@ -131,9 +131,9 @@ class WandbWorker:
     def _set_aside(self) -> None:
         """Make room for another start: W&B keeps the id of a run that failed until it is torn down."""
         if wandb.run is None and all(worker is self or worker.ending for worker in list(_working)):
-            _beside(wandb.teardown)
+            _within(GRACE, wandb.teardown)
         elif self.run is not None:  # torn down, W&B would lose the other runs of this process too
-            _beside(self.run.finish)
+            _within(GRACE, self.run.finish)
 
     def _sync(self) -> str:
         folder, _ = attempt(lambda: Path(self.run.dir).parent)
@@ -145,11 +145,13 @@ class WandbWorker:
             log.warning(message, *values)
 
 
-def _beside(call: Callable[[], object]) -> None:
-    """Make a call that may never return; wait for a moment."""
-    thread = threading.Thread(target=partial(attempt, call), name="wandb-aside", daemon=True)
+def _within(seconds: float, call: Callable[[], Result]) -> tuple[Result | None, str | None]:
+    """As `attempt`, for a call that may never return: no version of W&B keeps all the limits that it is given."""
+    outcome: list[tuple[Result | None, str | None]] = []
+    thread = threading.Thread(target=lambda: outcome.append(attempt(call)), name="wandb-call", daemon=True)
     thread.start()
-    thread.join(GRACE)
+    thread.join(seconds)
+    return outcome[0] if outcome else (None, f"nothing for {seconds:g} s")
 
 
 def _last_resort() -> None:
