@@ -172,7 +172,7 @@ def _mind(runs: Sequence[Run]) -> str:
     items = [f"<li dir=auto>{escape(together)}</li>"] if together else []
     for run in runs:
         prefix = f"<b dir=auto>{escape(run.name)}:</b> " if several else ""
-        items += [f"<li dir=auto>{prefix}{escape(said)}</li>" for said in run.notices]
+        items += [f"<li dir=auto>{prefix}{escape(said)}</li>" for said in (*run.notices, run.left_out) if said]
         by_text: dict[tuple[str, str], list[int]] = {}
         for (analysis, step), said in run.warnings.items():
             for warning in said:

@@ -50,6 +50,8 @@ class Run:
     resolution: Resolution | None
     """What its checkpoints leave out of sight; None where they begin with the untrained model."""
 
+    left_out: str = ""
+    """What of the text could not be used."""
     damaged: tuple[str, ...] = ()
     """Files of results that were set aside."""
 
@@ -115,6 +117,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
                 config=config,
                 note=note,
                 toy=toy_notice(config, path),
+                left_out=left_out_notice(config, path),
                 unsound=unsound_of(rows),
                 progress=progress_of(path, rows, _parsed(config)),
                 resolution=resolution_of_rows(rows),
@@ -133,11 +136,8 @@ def toy_notice(config: str, folder: Path) -> str:
     A relative path of a store is looked for from the working folder, the run's folder, and those above it.
     """
     settings = list(_walk(_parsed(config)))
-    for key, value in list(settings):
-        if key == "store" and isinstance(value, str):
-            places = [Path(value), *(parent / value for parent in (folder, *folder.parents))]
-            manifest = next((place / "manifest.json" for place in places if (place / "manifest.json").is_file()), None)
-            settings += _walk(_parsed(_text(manifest))) if manifest else []
+    for manifest in _manifests(config, folder):
+        settings += _walk(manifest)
     # `model.preset: toy` is a small model, whatever it reads.
     if not any((key == "toy" and value) or (key in ("kind", "source") and value == "toy") for key, value in settings):
         return ""
@@ -152,6 +152,35 @@ def toy_notice(config: str, folder: Path) -> str:
         f"The text comes from a generated toy world in which bilingual documents are built in{share}: what is seen here "
         "demonstrates the instruments and is no evidence about natural languages."
     )
+
+
+def left_out_notice(config: str, folder: Path) -> str:
+    """How many documents of the stores that a configuration names could not be used, by reason and language."""
+    counts: dict[str, dict[str, int]] = {}
+    for manifest in _manifests(config, folder):
+        languages = manifest.get("languages") if isinstance(manifest, dict) else None
+        for language, entry in (languages if isinstance(languages, dict) else {}).items():
+            problems = entry.get("problems") if isinstance(entry, dict) else None
+            for reason, count in (problems if isinstance(problems, dict) else {}).items():
+                if isinstance(count, int) and count:
+                    counts.setdefault(reason, {})[str(language)] = count
+    said = []
+    for reason, by_language in counts.items():
+        most = sorted(by_language.items(), key=lambda entry: -entry[1])
+        named = ", ".join(f"{language} {count:,}" for language, count in most[:MOST_NAMED])
+        more = f" and {len(most) - MOST_NAMED} more" if len(most) > MOST_NAMED else ""
+        said.append(f"{reason.replace('_', ' ')}: {named}{more}")
+    return f"Documents that the store leaves out: {'; '.join(said)}." if said else ""
+
+
+def _manifests(config: str, folder: Path) -> Iterator[Any]:
+    """The manifests of the stores that a configuration names."""
+    for key, value in _walk(_parsed(config)):
+        if key == "store" and isinstance(value, str):
+            places = [Path(value), *(parent / value for parent in (folder, *folder.parents))]
+            manifest = next((place / "manifest.json" for place in places if (place / "manifest.json").is_file()), None)
+            if manifest is not None:
+                yield _parsed(_text(manifest))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -1,6 +1,9 @@
-"""What is said before runs are compared, and of files that are damaged."""
+"""What is said before runs are compared, of files that are damaged, and of text that could not be used."""
+
+import json
 
 from babelscope.analysis.findings import findings_path, read_rows
+from babelscope.analysis.report.run import left_out_notice
 from babelscope.analysis.report.together import different_languages
 from babelscope.analysis.report.write import write_report
 
@@ -29,3 +32,18 @@ def test_a_report_is_made_of_what_is_whole(tmp_path):
     assert "<h2>Language identity</h2>" in page
     # Once more: the file was set aside, and still is told.
     assert "probe/step_00000001.parquet." in write_report([run]).read_text(encoding="utf-8")
+
+
+def test_what_a_store_leaves_out_is_told_once_more(tmp_path):
+    run = synthetic_run(tmp_path / "run", steps=STEPS, last=8)
+    problems = {"sw": {"empty": 3, "too_long": 0}, "te": {"empty": 1200, "malformed": 2}}
+    manifest = {"languages": {language: {"problems": counts} for language, counts in problems.items()}}
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "manifest.json").write_text(json.dumps(manifest))
+    (run / "config.yaml").write_text("data: {store: store}\n")
+    said = "Documents that the store leaves out: empty: te 1,200, sw 3; malformed: te 2."
+    assert left_out_notice("data: {store: store}", run) == said
+    assert write_report([run]).read_text(encoding="utf-8").count(said) == 1
+    assert left_out_notice("data: {store: elsewhere}", run) == ""
+    (tmp_path / "store" / "manifest.json").write_text('{"languages": [1]}')
+    assert left_out_notice("data: {store: store}", run) == ""
