@@ -12,6 +12,10 @@ class BrokenModelError(ValueError):
     """A model whose numbers are not finite: there is nothing to measure, and no setting would help."""
 
 
+class NoRoomError(BrokenModelError):
+    """A model that an analysis could not be done on for want of memory; the message says which setting would help."""
+
+
 def failed_findings(analysis: str, step: int, reason: str) -> Findings:
     """Findings that say that there are none, and why: the row `failed`, and the reason as the only warning."""
     return Findings.from_rows(analysis, step, [{"metric": FAILED, "value": 1.0}], warnings=[_WHY + reason])

@@ -56,3 +56,9 @@ def work_begun() -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """What a library's error says, on one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on the machine or on an accelerator (torch has no one type)."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said

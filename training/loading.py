@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from ..model import XGLMForCausalLM
 from ..model.families import Family
 from ..model.sites import use_family
-from .errors import CheckpointDamagedError, first_line
+from .errors import CheckpointDamagedError, first_line, out_of_memory
 from .hardware import multiplies_bf16
 from .runs import CHECKPOINT_FILE, checkpoint_info
 
@@ -106,7 +106,7 @@ def _read(path: str, load: Callable[[], Any], what: str) -> Any:
             f"{path}: its pickled weights hold more than weights, and are not loaded: {first_line(error)}"
         ) from error
     except Exception as error:  # a configuration's odd field ends in any kind of error inside the library
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        if out_of_memory(error):
             raise  # the machine's fault, not the checkpoint's
         if "trust_remote_code" in str(error):
             raise ValueError(

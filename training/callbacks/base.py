@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from ...analysis.failures import BrokenModelError, NoRoomError, failed_findings
 from ...analysis.findings import Findings, has_findings, write_findings
 from ...analysis.settings import Settings
 from ...analysis.undisturbed import undisturbed
+from ..errors import first_line, out_of_memory
 from ..tokenizers import load_tokenizer
 from .schedule import StepSchedule
 from .tracking import log_findings
@@ -134,16 +137,48 @@ class AnalysisCallback(StepCallback):
         self._analysis = self._analysis or self.prepare()
 
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
-        """Analyse `model` as the checkpoint of `step` and write what was found below `results`."""
+        """Analyse `model` as the checkpoint of `step` and write what was found below `results`.
+
+        Raises:
+            BrokenModelError: the model's numbers are not finite, or there is not enough memory.
+        """
         began = time.perf_counter()
-        with undisturbed(model):
-            if self._analysis is None:
-                self._analysis = self.build(model, tokenizer)
-            findings = self._analysis(model, tokenizer, step).with_tokens(tokens)
+        try:
+            with undisturbed(model):
+                if self._analysis is None:
+                    self._analysis = self.build(model, tokenizer)
+                findings = self._analysis(model, tokenizer, step).with_tokens(tokens)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise NoRoomError(f"it ran out of memory ({first_line(error)}): {self._less_memory()}") from error
         write_findings(findings, results)
         self.tell(findings)
         log.info("%s at step %d took %.1f s", findings.analysis, step, time.perf_counter() - began)
         return findings
+
+    def run_or_record(
+        self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path
+    ) -> Findings:
+        """As `run`; what can't be measured on a model that trains is recorded as failed at that step, and training goes on."""
+        try:
+            return self.run(model, tokenizer, step, tokens, results)
+        except BrokenModelError as error:
+            reason = str(error)
+        # Behind the handler: until it is left, the error keeps what was in memory where it was raised.
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        findings = failed_findings(self.name, step, reason).with_tokens(tokens)
+        write_findings(findings, results)
+        log.warning("%s could not be done at step %d: %s", self.name, step, reason)
+        return findings
+
+    def _less_memory(self) -> str:
+        chosen = self.settings.as_arguments()
+        for name in ("memory_gb", "batch_tokens"):
+            if name in chosen:
+                return f"lower {type(self).__name__}.{name}, which is {chosen[name]}"
+        return "leave more to it, or analyse the checkpoint elsewhere"
 
     def tell(self, findings: Findings) -> None:
         """Log what the findings warn of; the findings keep all of it."""
@@ -194,7 +229,7 @@ class AnalysisCallback(StepCallback):
                 results = self._results(trainer)
                 tokens = tokens_seen(trainer, step)
                 total = None if tokens is None else sum(tokens.values())
-                findings = self.run(causal_lm(pl_module), self._tokenizer, step, total, results)
+                findings = self.run_or_record(causal_lm(pl_module), self._tokenizer, step, total, results)
                 log_findings(trainer.loggers, findings, results)
         trainer.strategy.barrier(type(self).__name__)
 

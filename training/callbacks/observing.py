@@ -51,7 +51,7 @@ def observe(
         lm = causal_lm(model)
         for callback in due:
             words = callback.find_tokenizer(tokenizer)
-            found.append(callback.run(lm, words, step, tokens, callback.results or results))
+            found.append(callback.run_or_record(lm, words, step, tokens, callback.results or results))
     if due and together:
         dist.barrier()
     return found

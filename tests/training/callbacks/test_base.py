@@ -3,6 +3,7 @@
 import lightning.pytorch as pl
 import pytest
 import torch
+from babelscope.analysis.failures import BrokenModelError, failure_of
 from babelscope.analysis.findings import Findings, read_findings, result_steps
 from babelscope.model import build_model, preset
 from babelscope.training.callbacks import AnalysisCallback, PerLanguageLoss
@@ -139,3 +140,46 @@ def test_a_module_without_a_causal_lm_is_named():
 def test_the_causal_lm_is_found_and_not_its_decoder():
     module = Somebodys()
     assert causal_lm(module) is module.network
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no room"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        BrokenModelError("hidden states of layer 2 are not finite"),
+    ],
+)
+def test_an_analysis_without_room_is_recorded_and_training_goes_on(tmp_path, caplog, error):
+    class Hungry(Looking):
+        def build(self, model, tokenizer):
+            def look(model, tokenizer, step):
+                if step == 2:
+                    raise error
+                return Look()(model, tokenizer, step)
+
+            return look
+
+    module = Somebodys(object())
+    trainer = trainer_for(tmp_path, [Hungry(StepSchedule(every=2, start=0))])
+    trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
+    assert trainer.global_step == 6
+    reasons = {step: failure_of(read_findings(tmp_path / "results", "look", step)) for step in (0, 2, 4, 6)}
+    assert [step for step, reason in reasons.items() if reason] == [2]
+    assert str(error)[:20] in reasons[2]
+    assert "look could not be done at step 2" in caplog.text
+    if not isinstance(error, BrokenModelError):
+        assert "leave more to it" in reasons[2]
+    assert module.network.training
+
+
+def test_another_error_of_an_analysis_is_raised(tmp_path):
+    class Faulty(Looking):
+        def build(self, model, tokenizer):
+            raise RuntimeError("a fault of an analysis")
+
+    with pytest.raises(RuntimeError, match="a fault of an analysis"):
+        trainer_for(tmp_path, [Faulty()]).fit(
+            Somebodys(object()), torch.utils.data.DataLoader(batches(), batch_size=None)
+        )
