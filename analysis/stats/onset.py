@@ -31,8 +31,8 @@ class Onset:
         high: the checkpoint by which it had begun at the latest; what happens between two checkpoints is not seen, so
             that `low` is below `high` always. None without a step.
         p: against no change: of a rise, one-sided.
-        found: "seen"; "before": at the first checkpoint it is more than chance (by signs of groups) and at least a quarter
-            of what it is later, whether or not it goes on to rise; "not seen": no rise that is more than chance.
+        found: "seen"; "before": at the first checkpoint it is more than chance (by signs of groups), and there and up to any
+            rise at least a quarter of what it is later; "not seen": no rise that is more than chance.
     """
 
     step: float | None
@@ -94,9 +94,10 @@ def onset(
     change_KS, begins_K = _changes(steps_S)
     p = _p(effect_GS @ change_KS.T, levels[0], seed)
     place = int(_begins(effect_GS.mean(axis=0)[None], change_KS, begins_K)[0])
-    first_G, late_G = effect_GS[:, 0], effect_GS[:, place:].mean(axis=1)
-    large = first_G.mean() > 0 and first_G.mean() >= PART_OF_THE_RISE * late_G.mean()
-    if large and _p(first_G[:, None], levels[0], seed) <= 1 - level:
+    first_G, late = effect_GS[:, 0], effect_GS[:, place:].mean()
+    # An effect that was there stays there: at the first checkpoint alone it may be chance, as one in twenty are.
+    there = min(first_G.mean(), effect_GS[:, :place].mean())
+    if there > 0 and there >= PART_OF_THE_RISE * late and _p(first_G[:, None], levels[0], seed) <= 1 - level:
         return Onset(None, None, None, p, "before")
     if p > 1 - level:
         return Onset(None, None, None, p, "not seen")
