@@ -170,6 +170,8 @@ class ResumeStates(StepCallback, Checkpoint):
             for _, old in run.resume_states()[KEPT_RESUME_STATES:]:
                 old.unlink(missing_ok=True)
                 _digest_of(old).unlink(missing_ok=True)
+            for logger in trainer.loggers:
+                logger.save()  # a table that waits for its hundredth line would lose what a killed run had logged
         else:
             trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()

@@ -1,5 +1,6 @@
 """Whole runs of a tiny model: what they write, and the invariants of watching, stopping and replaying."""
 
+import csv
 import json
 import logging
 import os
@@ -8,7 +9,10 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
+from typing import ClassVar
 
+import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
@@ -416,3 +420,33 @@ def test_analyses_into_a_training_run_must_be_those_that_it_has(tmp_path, whole_
     assert "seeds" not in said
     assert_same_results(run, whole_run)
     assert run_cli("analyze", {**into, "callbacks": [other], "again": True}) == 0
+
+
+def test_logs_are_on_disk_with_every_state(tmp_path, run_config, run_cli):
+    """Lightning's CSV logger writes every hundredth line: a run that is killed would lose what it has logged."""
+    config = run_config(tmp_path / "run", callbacks=False, trainer__max_steps=5, checkpoints__schedule={"at": [5]})
+    config["trainer"]["logger"] = {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "init_args": {"save_dir": str(tmp_path / "run"), "name": "logs"},
+    }
+    config["trainer"]["callbacks"] = [
+        {"class_path": f"{__name__}.Peek", "init_args": {"folder": str(tmp_path / "run")}}
+    ]
+    Peek.seen.clear()
+    assert run_cli("pretrain", config) == 0
+    assert Peek.seen == {0: [], 1: [], 2: [], 3: [], 4: ["1", "2", "3"], 5: ["1", "2", "3"]}
+
+
+class Peek(pl.Callback):
+    """Which steps a run's table of values has on disk when a step ends."""
+
+    seen: ClassVar[dict[int, list[str]]] = {}
+
+    def __init__(self, folder: str):
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        tables = list(Path(self.folder).rglob("metrics.csv"))
+        rows = list(csv.DictReader(tables[0].open())) if tables else []
+        steps = sorted({row["step"] for row in rows if row.get("training/loss")})
+        self.seen.setdefault(trainer.global_step, steps)
