@@ -62,6 +62,7 @@ def control_interval(
 
 
 def _interval(values_CLL: np.ndarray, with_others: bool, seed: int, draws: int, level: float) -> tuple[float, float]:
+    values_CLL = np.asarray(values_CLL, np.float64)
     if values_CLL.ndim != 3 or values_CLL.shape[1] != values_CLL.shape[2]:
         raise ValueError(f"values_CLL has the shape {values_CLL.shape}: give concepts × languages × languages")
     if np.isinf(values_CLL).any():
@@ -90,7 +91,7 @@ def _measured(values_CLL: np.ndarray) -> tuple[np.ndarray, int]:
     off = ~np.eye(values_CLL.shape[1], dtype=bool)
     here_CLL = ~np.isnan(values_CLL) & off
     concepts, languages = here_CLL.any(axis=(1, 2)), here_CLL.any(axis=(0, 2))
-    kept_CLL = values_CLL[np.ix_(concepts, languages, languages)].astype(np.float64)
+    kept_CLL = values_CLL[np.ix_(concepts, languages, languages)]
     a_R, b_R = np.triu_indices(kept_CLL.shape[1], 1)
     return kept_CLL[:, a_R, b_R], kept_CLL.shape[1]
 

@@ -113,6 +113,7 @@ def onset_difference(
     second_GS: np.ndarray,
     steps_S: np.ndarray,
     seed: int = 0,
+    labels_GK: np.ndarray | None = None,
     *,
     paired: bool = True,
     draws: int = 1000,
@@ -129,28 +130,36 @@ def onset_difference(
         second_GS: of the same groups in the same order where paired.
         steps_S: of both.
         seed: of random signs and of the bootstrap.
+        labels_GK: what holds each group, as for `onset`; of paired effects.
         paired: whether the groups are the same.
         draws: of the bootstrap.
         level: of the interval, and of the p of each onset by which a step is named.
 
     Raises:
-        ValueError: as for `onset`; paired effects of different groups.
+        ValueError: as for `onset`; paired effects of different groups; labels of effects that are not paired.
     """
     whole = np.asarray(first_GS), np.asarray(second_GS)
     if paired and whole[0].shape != whole[1].shape:
         raise ValueError(f"first_GS and second_GS have the shapes {whole[0].shape} and {whole[1].shape}: paired=False?")
+    if labels_GK is not None and not paired:
+        raise ValueError("labels_GK with paired=False: give labels of paired effects alone")
     first_GS, steps_S, kept_G = _checked(whole[0], steps_S, "first_GS")
     second_GS, _, also_G = _checked(whole[1], steps_S, "second_GS")
+    levels = [[np.arange(len(first_GS))], [np.arange(len(second_GS))]]
     if paired:
         both_G = kept_G & also_G
         first_GS, second_GS = whole[0][both_G], whole[1][both_G]
-    steps = [onset(effect_GS, steps_S, seed, draws=2, level=level).step for effect_GS in (first_GS, second_GS)]
+        levels = [nested_labels(both_G, labels_GK)] * 2
+        labels_GK = None if labels_GK is None else np.asarray(labels_GK)[both_G]
+    steps = [
+        onset(effect_GS, steps_S, seed, labels_GK, draws=2, level=level).step for effect_GS in (first_GS, second_GS)
+    ]
     if steps[0] is None or steps[1] is None:
         return OnsetDifference(*[float("nan")] * 4)
     random = np.random.default_rng(seed)
     change_KS, begins_K = _changes(steps_S)
-    first_DG = nested_weights([np.arange(len(first_GS))], draws, random)
-    second_DG = first_DG if paired else nested_weights([np.arange(len(second_GS))], draws, random)
+    first_DG = nested_weights(levels[0], draws, random)
+    second_DG = first_DG if paired else nested_weights(levels[1], draws, random)
     first_D = _begins(first_DG @ first_GS, change_KS, begins_K)
     second_D = _begins(second_DG @ second_GS, change_KS, begins_K)
     axis_S = _axis(steps_S)

@@ -167,6 +167,30 @@ def test_a_difference_of_onsets_has_its_own_test():
     assert math.isnan(onset_difference(early, random.normal(0, 1, (12, 14)), STEPS).p)
 
 
+def test_a_difference_draws_what_holds_the_groups():
+    """Six seeds that differ in which effect begins first, ten concepts each: concepts alone would make it certain."""
+    random = np.random.default_rng(0)
+    first = np.concatenate([_planted(random, 5, size=6, groups=10) for _ in range(6)])
+    second = np.concatenate([_planted(random, place, size=6, groups=10) for place in (4, 9, 9, 4, 10, 4)])
+    flat = onset_difference(first, second, STEPS)
+    nested = onset_difference(first, second, STEPS, labels_GK=np.repeat(range(6), 10))
+    assert nested.doublings == flat.doublings
+    assert nested.high - nested.low > flat.high - flat.low
+    assert nested.p >= flat.p
+    first[3] = second[17] = np.nan
+    left_out = onset_difference(first, second, STEPS, labels_GK=np.repeat(range(6), 10))
+    assert left_out == onset_difference(
+        *(np.delete(part, [3, 17], axis=0) for part in (first, second)),
+        STEPS,
+        labels_GK=np.delete(np.repeat(range(6), 10), [3, 17]),
+    )
+    for wrong, message in (({"paired": False}, "paired effects alone"), ({"level": 2.0}, "level=2.0")):
+        with pytest.raises(ValueError, match=message):
+            onset_difference(first, second, STEPS, labels_GK=np.repeat(range(6), 10), **wrong)
+    with pytest.raises(ValueError, match="paired=False"):
+        onset_difference(first, second[:20], STEPS)
+
+
 def test_equal_onsets_rarely_differ():
     """With effects of unequal size, which exchanging them would take for a difference."""
     wrong = 0
