@@ -46,19 +46,24 @@ def seeds_interval(
     if not values_NE.size:
         return float("nan"), float("nan"), float("nan")
     mean = float(values_NE[here_NE].mean())
-    seeds, examples = values_NE.shape
-    if seeds < 2:
+    if len(values_NE) < 2:
         return mean, float("nan"), float("nan")
     moves_NE = np.where(here_NE, values_NE - mean, 0) * (here_NE.size / here_NE.sum())
-    random = np.random.default_rng(seed)
+    variance_D = _variances(moves_NE, np.random.default_rng(seed), draws)
+    shares = bool(values_NE[here_NE].min() >= 0 and values_NE[here_NE].max() <= 1)
+    return mean, *ends_around(mean, half_width(variance_D, level), shares)
+
+
+def _variances(moves_NE: np.ndarray, random: np.random.Generator, draws: int) -> np.ndarray:
+    """Draws of the variance of the mean."""
+    seeds, examples = moves_NE.shape
     variance_D = drawn_variance(moves_NE.mean(axis=1).var(ddof=1) / seeds, seeds - 1, random, draws)
     if examples > 1:
         of_example = moves_NE.mean(axis=0).var(ddof=1) / examples
         rest_NE = moves_NE - moves_NE.mean(axis=0) - moves_NE.mean(axis=1, keepdims=True) + moves_NE.mean()
         of_both = (rest_NE**2).sum() / ((seeds - 1) * (examples - 1)) / (seeds * examples)
         variance_D = variance_D + np.maximum(drawn_variance(of_example, examples - 1, random, draws) - of_both, 0)
-    shares = bool(values_NE[here_NE].min() >= 0 and values_NE[here_NE].max() <= 1)
-    return mean, *ends_around(mean, half_width(variance_D, level), shares)
+    return variance_D
 
 
 def outlying_seeds(values_N: np.ndarray, level: float = 0.99) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from babelscope.analysis.stats import cluster_interval, control_interval
-from babelscope.analysis.stats.clusters import FEW_LANGUAGES, _round_robin
+from babelscope.analysis.stats.clusters import FEW_LANGUAGES, _round_robin, _variances
 from scipy import stats
 
 
@@ -62,6 +62,30 @@ def test_the_variance_of_a_mean_over_pairs_is_found_without_bias():
         found.append(of_language - of_pair)
     assert np.mean(found) == pytest.approx(4 / 6 + 0.64 / 15, rel=0.05)
     assert np.var(means) == pytest.approx(np.mean(found), rel=0.1)
+
+
+def test_the_variance_over_concepts_and_languages_is_found_without_bias():
+    """Each part once: without taking off what is in both views 11 % more would be found, without the pairs' 15 %."""
+
+    class Plain:
+        """Draws what is expected, so that each draw is the estimate."""
+
+        def chisquare(self, freedom: int, draws: int) -> np.ndarray:
+            return np.full(draws, float(freedom))
+
+    concepts, languages = 6, FEW_LANGUAGES + 1
+    a_R, b_R = np.triu_indices(languages, 1)
+    found = []
+    for seed in range(3000):
+        random = np.random.default_rng(seed)
+        of_language_L, of_both_CL = random.normal(0, 1, languages), random.normal(0, 1, (concepts, languages))
+        values_CR = random.normal(0, 1, (concepts, 1)) + of_language_L[a_R] + of_language_L[b_R]
+        values_CR = values_CR + random.normal(0, 1.5, len(a_R)) + of_both_CL[:, a_R] + of_both_CL[:, b_R]
+        values_CR = values_CR + random.normal(0, 1, values_CR.shape)
+        found.append(_variances(values_CR - values_CR.mean(), languages, Plain(), 1)[0])
+    pairs = len(a_R)
+    expected = 1 / concepts + (4 + 4 / concepts) / languages + (2.25 + 1 / concepts) / pairs
+    assert np.mean(found) == pytest.approx(expected, rel=0.04)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
