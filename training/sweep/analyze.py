@@ -131,6 +131,12 @@ def analyze(
         "tokenizer": tokenizer,
         "family": asdict(family) if isinstance(family, Family) else family,
     }
+    problems += [
+        f"run={run} is a folder that a model was trained in, and source={entry.path} is another: its results would be mixed "
+        "with the run's, name a folder of its own"
+        for entry in sources
+        if folder.config.exists() and not _lies_in(entry.path, folder.path)
+    ]
     if not again:
         problems += changes(folder, common, callbacks)
     raise_if(problems)
@@ -173,6 +179,11 @@ def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> l
     if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
         problems.append(f"shard={shard}: give i/n with i from 1 to n, for example 1/4")
     return problems
+
+
+def _lies_in(source: str, folder: Path) -> bool:
+    path = Path(source).resolve()
+    return folder.resolve() in (path, *path.parents)
 
 
 def _store_of(sources: Sequence[CheckpointSource], store: str | None) -> str | None:

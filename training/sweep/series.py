@@ -65,6 +65,12 @@ def _of_source(source: CheckpointSource, listing: Listing | None) -> Found:
             [f"phases of source={source.path} name revisions, and it is a folder here: give them as subfolder"],
             [],
         )
+    if source.revision is not None and source.checkpoints is None and Path(source.path).exists():
+        problem = (
+            f"source={source.path} is a folder here, which has no revisions: leave revision={source.revision} out, or say how "
+            "the folders are called by subfolder"
+        )
+        return [], [problem], []
     try:
         if source.phases is not None:
             return series_in_phases(source, lambda phase: _plain(phase, listing))

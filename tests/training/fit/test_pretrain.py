@@ -420,6 +420,8 @@ def test_analyses_into_a_training_run_must_be_those_that_it_has(tmp_path, whole_
     assert "seeds" not in said
     assert_same_results(run, whole_run)
     assert run_cli("analyze", {**into, "callbacks": [other], "again": True}) == 0
+    assert run_cli("analyze", {**into, "source": str(whole_run)}) == 2
+    assert f"source={whole_run} is another: its results would be mixed with the run's" in capsys.readouterr().err
 
 
 def test_logs_are_on_disk_with_every_state(tmp_path, run_config, run_cli):

@@ -220,3 +220,9 @@ def test_a_pattern_that_matches_nothing_shows_the_nearest_names():
     assert "{stage} cannot stand here; use {step}" in problems[0]
     _, problems, _ = find_series([CheckpointSource("o/m", [5], "*{step:07d}")], listing=listing)
     assert problems == ["steps=[5] are not in o/m: it has [5000, 10000]"]
+
+
+def test_a_folder_has_no_revisions(tmp_path):
+    _, problems, _ = find_series([CheckpointSource(str(tmp_path), revision="step{step}")])
+    assert len(problems) == 1
+    assert "is a folder here, which has no revisions: leave revision=step{step} out" in problems[0]
