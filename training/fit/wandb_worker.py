@@ -23,6 +23,8 @@ LONGEST_QUEUE = 10_000
 """Calls that may wait for W&B; those of a run that does not move any more are dropped, so that memory does not grow."""
 GRACE = 1.0
 """Seconds more than W&B was given itself, for what it does beside waiting for its server."""
+PATIENCE = {"online": 3.0, "offline": 60.0}
+"""Seconds more than W&B was given until a start in its thread is left behind; nobody waits for it there."""
 
 NOT_ALL = "W&B's server has not taken everything within %g s: %s"
 
@@ -33,7 +35,7 @@ _exiting, _torn_down = threading.Event(), threading.Event()
 class WandbWorker:
     """Makes the calls of one W&B run, in their order, in a thread of its own.
 
-    A run that cannot be started, or that fails later, goes on in the next milder mode: offline, then disabled. Each of the
+    A run that cannot be started, or that fails later, goes on in the next milder mode: offline, then disabled, without one. Each of the
     waits for W&B is bounded: for its start (`wait`), for its end (`end`) and at the end of the process.
     """
 
@@ -41,7 +43,7 @@ class WandbWorker:
         """Begin to start the run.
 
         Args:
-            start: gives a run in a mode (online, offline or disabled); raises where it cannot.
+            start: gives a run in a mode (online or offline); raises where it cannot.
             mode: the mode that is tried first.
             timeout: seconds that W&B's server has to answer at the start, and to take the rest at the end.
         """
@@ -87,6 +89,8 @@ class WandbWorker:
         self._begun.set()
         while (call := self._calls.get()) is not None:
             self._make(call)
+            if self.ending and self._calls.empty():  # there was no place for the end
+                break
         if self.run is not None:
             _, failure = attempt(lambda: self.run.finish(exit_code=self._exit_code))
             if failure is not None:
@@ -115,14 +119,15 @@ class WandbWorker:
             if failure is not None:
                 self._set_aside()
             self.mode = mode
-            self.run, error = _within(self._timeout + GRACE / 2, partial(self._start, mode))
+            if mode == "disabled":
+                self.run = None
+                break
+            self.run, error = _within(self._timeout + PATIENCE[mode], partial(self._start, mode))
             if error is None and call is not None:
                 _, error = attempt(partial(call, self.run))
             if error is None:
                 break
             failure = failure or error
-        else:
-            self.run = None
         if failure is not None and self.run is not None and self.mode == "offline":
             self._tell("W&B %s failed (%s). Offline from here on; %s", asked, failure, self._sync())
         elif failure is not None:
