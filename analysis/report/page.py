@@ -17,7 +17,7 @@ from .run import Run
 from .script import script, style
 from .sections.health import health_table
 from .sections.steering import sample_texts
-from .together import different_languages
+from .together import different_languages, steps_measured
 
 
 def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
@@ -44,7 +44,7 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
 <header class="top">
 <p class="eyebrow">Babelscope report</p>
 <h1 dir="auto">{escape(names)}</h1>
-<p class="lede">What was measured while {"this model" if len(runs) == 1 else "these models"} learned: how well each
+<p class="lede">What was measured {_occasion(runs)}: how well each
 language is predicted, where a hidden state still betrays its language, whether translations come together, and which
 neurons languages come to share for the same concept.</p>
 {"".join(_facts(run, len(runs) > 1) for run in runs)}
@@ -75,6 +75,14 @@ network.</p></noscript>
 </body>
 </html>
 """
+
+
+def _occasion(runs: Sequence[Run]) -> str:
+    """When the rows were measured: while models learned, or on single checkpoints."""
+    models = "this model" if len(runs) == 1 else "these models"
+    if any(len(steps_measured(run.rows)) > 1 for run in runs):
+        return f"while {models} learned"
+    return f"on one checkpoint of {models}" if len(runs) == 1 else f"on one checkpoint of each of {models}"
 
 
 def _policy(*scripts: str) -> str:

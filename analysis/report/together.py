@@ -1,4 +1,4 @@
-"""What a reader must know before comparing several runs."""
+"""What a reader must know before looking at one run or comparing several."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +31,11 @@ def different_languages(runs: Mapping[str, pa.Table]) -> str:
         "The runs are not of the same languages, and means over languages are over each run's own: compare them language by "
         f"language. ({'. '.join(said)}.)"
     )
+
+
+def steps_measured(rows: pa.Table) -> set[int]:
+    """Steps of the checkpoints that were looked at; the log of training is not of checkpoints."""
+    return set(pc.unique(rows.filter(pc.not_equal(rows["analysis"], "training"))["step"]).to_pylist())
 
 
 def _languages(rows: pa.Table, analysis: str) -> set[str]:

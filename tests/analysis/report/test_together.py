@@ -24,6 +24,19 @@ def test_runs_of_other_languages_are_told_apart(tmp_path):
     assert page.count("The runs are not of the same languages") == 2
 
 
+def test_one_checkpoint_is_no_course_of_learning(tmp_path):
+    one = synthetic_run(tmp_path / "one", steps=(8,), last=8, analyses=("probe",))
+    two = synthetic_run(tmp_path / "two", steps=(8,), last=8, analyses=("probe",))
+    several = synthetic_run(tmp_path / "several", steps=STEPS, last=8)
+    for runs, said in (
+        ([one], "What was measured on one checkpoint of this model:"),
+        ([one, two], "What was measured on one checkpoint of each of these models:"),
+        ([several], "What was measured while this model learned:"),
+        ([one, several], "What was measured while these models learned:"),
+    ):
+        assert said in write_report(runs, tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_a_report_is_made_of_what_is_whole(tmp_path):
     run = synthetic_run(tmp_path / "run", steps=STEPS, last=8)
     findings_path(run / "results", "probe", 1).write_bytes(b"PAR1 cut short")
