@@ -81,7 +81,11 @@ class WandbWorker:
                 self._calls.put_nowait(None)
             except queue.Full:
                 log.debug("W&B is stuck: it has no place for its end")
-        if not self._ended.wait(self._timeout + GRACE):
+        if self._ended.wait(self._timeout + GRACE):
+            return
+        if self.run is None:
+            self._tell("W&B has not started by the end of the run; results/ and logs/ are whole")
+        else:
             self._tell(NOT_ALL, self._timeout + GRACE, self._sync())
 
     def _work(self) -> None:

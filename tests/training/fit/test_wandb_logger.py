@@ -159,6 +159,20 @@ def test_no_step_waits_for_a_run_that_is_stuck(starts, tmp_path, caplog, monkeyp
     assert steps_of(run)[:50] == list(range(50))
 
 
+def test_a_run_that_ends_before_wandb_has_started(starts, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(wandb_worker, "GRACE", 0.2)
+    freed = threading.Event()
+    tried = starts(stuck=lambda mode: ("init",), freed=freed)
+    began = time.monotonic()
+    log_three(RunWandbLogger(mode="offline", save_dir=str(tmp_path), id="run1", timeout=0.1))
+    assert time.monotonic() - began < 2
+    assert told(caplog) == ["W&B has not started by the end of the run; results/ and logs/ are whole"]
+    freed.set()
+    ((_, run),) = tried
+    wait_until(lambda: run.finished, "the end")
+    assert steps_of(run) == [0, 1, 2], "where the process goes on, the values still arrive"
+
+
 def test_a_start_that_never_returns_is_left_behind(starts, tmp_path, caplog, monkeypatch):
     """As W&B 0.27 waits ten seconds longer for its server than it was told."""
     monkeypatch.setattr(wandb_worker, "PATIENCE", {"online": 0.2, "offline": 60.0})
