@@ -62,9 +62,7 @@ class WandbWorker:
     def wait(self) -> None:
         """Wait until the run has started, a bounded time."""
         self._begun.wait(self._timeout + GRACE)
-        # The last hook that is registered runs first: before W&B's own, which waits for its process without a limit.
-        atexit.unregister(_end_all)
-        atexit.register(_end_all)
+        _be_first_at_exit()
 
     def send(self, call: Call) -> None:
         """Have a call made with the run; returns at once, and never raises."""
@@ -127,6 +125,7 @@ class WandbWorker:
                 self.run = None
                 break
             self.run, error = _within(self._timeout + PATIENCE[mode], partial(self._start, mode))
+            _be_first_at_exit()
             if error is None and call is not None:
                 _, error = attempt(partial(call, self.run))
             if error is None:
@@ -161,6 +160,12 @@ def _within(seconds: float, call: Callable[[], Result]) -> tuple[Result | None, 
     thread.start()
     thread.join(seconds)
     return outcome[0] if outcome else (None, f"nothing for {seconds:g} s")
+
+
+def _be_first_at_exit() -> None:
+    """The hook registered last runs first: before that of a start of W&B, which waits for its process without a limit."""
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
 
 
 def _last_resort() -> None:
