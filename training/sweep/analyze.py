@@ -166,7 +166,10 @@ def analyze(
         callbacks, folder, again, logger, tokenizer, dtype, target, family, own_words=any(map(has_tokenizer, local))
     )
     with Claims(folder.path / "claims") as claims:
-        return Sweep(work, series, hub, claims, keep, missing == "skip").run()
+        failed = Sweep(work, series, hub, claims, keep, missing == "skip").run()
+    if logger is not None:
+        logger.finalize("success")
+    return failed
 
 
 def _problems(dtype: str, device: str, missing: str, keep: int, shard: str) -> list[str]:

@@ -142,7 +142,7 @@ def test_what_callbacks_read_is_read_before_anything_is_written(tmp_path, run_co
     assert run_cli("pretrain", run_config(run, trainer__callbacks=watching)) == 2
     told = capsys.readouterr().err
     assert "ParallelAlignment: " in told
-    assert "pairs.jsonl: column text is missing" in told
+    assert "pairs.jsonl, line 1: column text is missing" in told
     assert "ExpertNeurons: concepts: none of 1 concepts has 10 positives" in told
     assert "steering at step 4 needs the experts of that step" in told
     assert "holds neither heldout/*.jsonl (a prepared store) nor <language>.txt" in told

@@ -117,7 +117,8 @@ def test_health_names_the_broken_and_the_copy(swept):
     reasons = {
         step: " ".join(said) for (name, step), said in read_warnings(run / "results").items() if name == "health"
     }
-    assert set(reasons) == {COPY, NAN, CUT, OVERFLOW}, reasons
+    assert set(reasons) == {RANDOM, COPY, NAN, CUT, OVERFLOW}, reasons
+    assert "what begins before 8 tokens cannot be seen here" in reasons[RANDOM]
     assert "a copy of step 10" in reasons[COPY]
     assert "weights that are not finite in transformer.h.1" in reasons[NAN]
     assert "in the series: its weights are broken" in reasons[NAN]
