@@ -35,8 +35,8 @@ _exiting, _torn_down = threading.Event(), threading.Event()
 class WandbWorker:
     """Makes the calls of one W&B run, in their order, in a thread of its own.
 
-    A run that cannot be started, or that fails later, goes on in the next milder mode: offline, then disabled, without one. Each of the
-    waits for W&B is bounded: for its start (`wait`), for its end (`end`) and at the end of the process.
+    A run that cannot be started, or that fails later, goes on in the next milder mode: offline, then disabled, without
+    one. Each of the waits for W&B is bounded: for its start (`wait`), for its end (`end`) and at the end of the process.
     """
 
     def __init__(self, start: Callable[[str], Any], mode: str, timeout: float) -> None:
