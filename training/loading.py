@@ -57,6 +57,7 @@ def load_model(
         ValueError: the architecture needs code of its own, or the family does not fit it.
     """
     path = str(path)
+    disable_progress_bar()  # a bar of every shard of every checkpoint would drown a sweep's log
     config = _read(
         path, lambda: AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True), "config.json"
     )

@@ -173,7 +173,7 @@ class LexiconWords:
         self.concepts = frozenset(lexicon.concepts)
         unknown = [name for name, code in codes.items() if code not in LANGUAGES]
         self.warnings: tuple[str, ...] = (
-            (f"words of concepts are not looked for in {', '.join(unknown)}: analysis/languages.py lacks them",)
+            (f"words of concepts are not looked for in {', '.join(unknown)}: how they inflect is not known",)
             if unknown
             else ()
         )

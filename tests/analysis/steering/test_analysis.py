@@ -342,7 +342,7 @@ def test_words_of_a_lexicon_show_their_concept_in_their_language():
         "water", "the clear liquid", "nature", "concrete", forms, {"en": ("pool",)}, {"en": ("water polo",)}
     )
     words = LexiconWords(Lexicon({"water": water}), ["en", "es", "zh", "xx"])
-    assert words.warnings == ("words of concepts are not looked for in xx: analysis/languages.py lacks them",)
+    assert words.warnings == ("words of concepts are not looked for in xx: how they inflect is not known",)
     assert words.concepts == {"water"}
     texts = [
         "they drank cold water\nand slept",
