@@ -82,7 +82,7 @@ def top_experts(ap_U: Array, k: int) -> Array:
     return cast(Array, torch.from_numpy(chosen) if as_tensor else chosen)
 
 
-def expert_count(k: int | float | None, units: int) -> int:
+def expert_count(k: float | None, units: int) -> int:
     """How many experts `k` means for a model: a number, a fraction of its units, or by default one in a hundred.
 
     The study takes 500 of 159,744 to 1,105,920 units; the default is 500 as well, but at most 1 % of a small model.
@@ -92,6 +92,9 @@ def expert_count(k: int | float | None, units: int) -> int:
     """
     if k is None:
         return min(500, max(1, units // 100))
+    # One type for both: which of int and float a parser tries first depends on what else it has parsed.
+    if not isinstance(k, bool) and k >= 1 and float(k).is_integer():
+        k = int(k)
     if isinstance(k, bool) or (isinstance(k, float) and not 0 < k < 1) or k <= 0:
         raise ValueError(f"k={k}: give a number of experts (500) or a fraction of the units between 0 and 1 (0.01)")
     count = max(1, round(k * units)) if isinstance(k, float) else k

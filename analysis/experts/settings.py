@@ -36,7 +36,7 @@ class ResponseSettings(Settings):
 class ExpertSettings(ResponseSettings):
     """How the experts of a concept are found in each language."""
 
-    k: int | float | None = None
+    k: float | None = None
     """number of experts of a concept and language, or a fraction of the model's units (0.01); by default 500, as in the study, but at most 1 % of the units."""
     seed: int = 0
     """decides which half of the sentences chooses experts and which scores them, and seeds the draws of intervals."""

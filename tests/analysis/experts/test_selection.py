@@ -1,5 +1,7 @@
 """Average precision against scikit-learn, the order of experts, and how many there are."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -129,9 +131,11 @@ def test_expert_count():
     assert expert_count(None, 159_744) == 500
     assert expert_count(None, 5_184) == 51
     assert expert_count(None, 50) == 1
-    assert expert_count(50, 5_184) == 50
+    assert expert_count(50, 5_184) == expert_count(50.0, 5_184) == 50
+    assert isinstance(expert_count(50.0, 5_184), int)
+    assert expert_count(1.0, 5_184) == 1
     assert expert_count(0.01, 5_184) == 52
-    for k in (0, -3, 1.0, 0.0, 2.5, True):
+    for k in (0, -3, 0.0, 2.5, True, math.inf):
         with pytest.raises(ValueError, match=f"k={k}: give a number of experts"):
             expert_count(k, 1000)
     with pytest.raises(ValueError, match="k=1000: the model has only 1000 units"):
