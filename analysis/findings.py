@@ -123,7 +123,7 @@ def write_findings(findings: Findings, results: str | Path) -> Path:
     if findings.arrays:
         arrays = {name: np.ascontiguousarray(array) for name, array in findings.arrays.items()}
         with atomic_file(arrays_path) as temporary:
-            save_file(arrays, temporary, metadata={"babelscope": meta})
+            save_file(arrays, temporary)  # nothing but arrays: rows written anew keep the digest of theirs
     else:
         arrays_path.unlink(missing_ok=True)
     texts_path = path.with_suffix(".texts.jsonl")

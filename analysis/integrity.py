@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ COMPANIONS = (".safetensors", ".texts.jsonl")
 """What may lie beside a file of rows, under the same name."""
 ASIDE = ".damaged"
 """What the names of files that were set aside end in."""
+BETWEEN = 2.0
+"""Seconds that rows may come later than their companions."""
 _META, _COMPANY, _DIGEST = b"babelscope", b"babelscope.company", b"babelscope.digest"
 
 
@@ -73,6 +76,7 @@ def read_whole(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         DamagedResultsError: something is not what was written; the files are set aside.
     """
     with damage_set_aside(path):
+        before = path.stat()
         table = pq.read_table(path)
         about: Mapping[bytes, bytes] = table.schema.metadata or {}
         meta, company = about.get(_META, b"{}").decode(), about.get(_COMPANY, b"{}").decode()
@@ -81,8 +85,22 @@ def read_whole(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         for end, digest in json.loads(company).items():
             beside = path.with_suffix(end)
             if not beside.exists() or file_digest(beside) != digest:
+                if _replaced(path, before):
+                    return read_whole(path)
                 raise DamagedResultsError(f"{beside.name} is not what was written with it")
         return table.replace_schema_metadata(None), json.loads(meta)
+
+
+def _replaced(path: Path, before: os.stat_result) -> bool:
+    """Whether another process is just writing these results anew: companions come first, the rows a moment later."""
+    end = time.monotonic() + BETWEEN
+    while True:
+        now = path.stat()
+        if (now.st_ino, now.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
 
 
 @contextmanager

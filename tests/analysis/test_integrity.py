@@ -1,7 +1,10 @@
 """Damage to results: every flipped bit that changes what they say is found, named and set aside, and the rest is read."""
 
 import logging
+import os
 import random
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +19,11 @@ from babelscope.analysis.findings import (
     write_findings,
 )
 from babelscope.analysis.integrity import DamagedResultsError, content_digest
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("babelscope.analysis.integrity.BETWEEN", 0.0)
 
 
 def findings(step=4):
@@ -113,3 +121,22 @@ def test_a_digest_is_of_what_a_table_says():
     assert content_digest(table, "a") == content_digest(type(table).from_batches(batches), "a")
     other = table.set_column(4, table.schema.field(4), [[value + 1e-12 for value in table["value"].to_pylist()]])
     assert len({content_digest(table, "a"), content_digest(table, "b"), content_digest(other, "a")}) == 3
+
+
+def test_results_that_are_just_written_anew_are_not_damaged(tmp_path, monkeypatch):
+    """A reader between the new arrays and the new rows waits for the rows, instead of setting the old ones aside."""
+    monkeypatch.setattr("babelscope.analysis.integrity.BETWEEN", 20.0)
+    write_findings(findings(), tmp_path)
+    path = findings_path(tmp_path, "probe", 4)
+    other = replace(findings(), arrays={"indices": np.ones((4, 10), dtype=np.int32)})
+    write_findings(other, tmp_path / "new")
+    new = findings_path(tmp_path / "new", "probe", 4)
+    os.replace(new.with_suffix(".safetensors"), path.with_suffix(".safetensors"))
+    late = threading.Timer(0.5, os.replace, (new, path))
+    late.start()
+    assert same(read_findings(tmp_path, "probe", 4), other)
+    late.join()
+    # Rows alone written anew leave the arrays' file as it was, to the byte.
+    before = path.with_suffix(".safetensors").read_bytes()
+    write_findings(replace(other, warnings=("another",)), tmp_path)
+    assert path.with_suffix(".safetensors").read_bytes() == before
