@@ -6,11 +6,12 @@ file still is what was written (`integrity`).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from .atomic import atomic_file
-from .integrity import DamagedResultsError, damage_set_aside, read_whole, stamped
+from .integrity import DamagedResultsError, damage_set_aside, read_meta, read_whole, stamped
 
 ROW_SCHEMA = pa.schema(
     [
@@ -42,6 +43,7 @@ UNCLEAR = "unclear"
 """In place of a language: a text that is in none of those known, or not clearly in one."""
 
 Row = Mapping[str, Any]
+Read = TypeVar("Read")
 _ROW_KEYS = frozenset(ROW_SCHEMA.names) - {"step", "tokens", "analysis"}
 
 
@@ -172,6 +174,13 @@ def has_findings(results: str | Path, analysis: str, step: int) -> bool:
     return True
 
 
+def find_findings(results: str | Path, analysis: str, step: int) -> Findings | None:
+    """As `read_findings`; None where there are none, or damaged ones, which are set aside with a warning."""
+    with suppress(DamagedResultsError, FileNotFoundError):
+        return read_findings(results, analysis, step)
+    return None
+
+
 def read_texts(results: str | Path, analysis: str, step: int) -> tuple[dict[str, Any], ...]:
     """The texts of an analysis at a step; none if it has none."""
     return _texts(findings_path(results, analysis, step))
@@ -193,32 +202,35 @@ def result_steps(results: str | Path, analysis: str) -> list[int]:
 
 def read_series(results: str | Path, analysis: str) -> dict[int, Findings]:
     """All findings of an analysis by step, ascending; damaged ones are set aside, with a warning."""
-    found = {}
-    for step in result_steps(results, analysis):
-        with suppress(DamagedResultsError, FileNotFoundError):
-            found[step] = read_findings(results, analysis, step)
-    return found
+    found = ((step, find_findings(results, analysis, step)) for step in result_steps(results, analysis))
+    return {step: findings for step, findings in found if findings is not None}
 
 
-def read_rows(results: str | Path) -> pa.Table:
+def read_rows(results: str | Path, analysis: str | None = None, companions: bool = True) -> pa.Table:
     """All rows below a results folder, ordered by analysis and step; an empty table if there are none.
 
     Files that are damaged are set aside, with a warning, and the rest is read.
+
+    Args:
+        analysis: rows of this one only.
+        companions: whether arrays and texts beside the rows have to be whole too.
     """
-    tables = [table.cast(ROW_SCHEMA) for _, table, _ in _all(results)]
+    read = partial(read_whole, companions=companions)
+    tables = [table.cast(ROW_SCHEMA) for _, (table, _) in _all(results, read, analysis or "*")]
     return pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()
 
 
 def read_warnings(results: str | Path) -> dict[tuple[str, int], tuple[str, ...]]:
     """Warnings recorded below a results folder, by (analysis, step); only those that have any."""
     found = {}
-    for path, _, meta in _all(results):
+    for path, meta in _all(results, read_meta):
         if meta.get("warnings"):
             found[path.parent.name, int(path.stem.removeprefix("step_"))] = tuple(meta["warnings"])
     return found
 
 
-def _all(results: str | Path) -> Iterator[tuple[Path, pa.Table, dict[str, Any]]]:
-    for path in sorted(Path(results).glob("*/step_*.parquet")):
+def _all(results: str | Path, read: Callable[[Path], Read], analysis: str = "*") -> Iterator[tuple[Path, Read]]:
+    """Each file of rows with what `read` gives; those that are damaged, or gone by then, are passed over."""
+    for path in sorted(Path(results).glob(f"{analysis}/step_*.parquet")):
         with suppress(DamagedResultsError, FileNotFoundError):  # told where it was found; another may have set it aside
-            yield (path, *read_whole(path))
+            yield path, read(path)

@@ -68,8 +68,11 @@ def content_digest(table: pa.Table, *words: str) -> str:
     return digest.hexdigest()
 
 
-def read_whole(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+def read_whole(path: Path, companions: bool = True) -> tuple[pa.Table, dict[str, Any]]:
     """Rows and what is kept with them, held against their digest; their companions against theirs.
+
+    Args:
+        companions: whether arrays and texts are looked at, which may be much larger than the rows.
 
     Raises:
         FileNotFoundError: there are no such rows.
@@ -82,13 +85,24 @@ def read_whole(path: Path) -> tuple[pa.Table, dict[str, Any]]:
         meta, company = about.get(_META, b"{}").decode(), about.get(_COMPANY, b"{}").decode()
         if _DIGEST in about and about[_DIGEST].decode() != content_digest(table, meta, company):
             raise DamagedResultsError("its rows are not those that were written")
-        for end, digest in json.loads(company).items():
+        for end, digest in json.loads(company).items() if companions else ():
             beside = path.with_suffix(end)
             if not beside.exists() or file_digest(beside) != digest:
                 if _replaced(path, before):
                     return read_whole(path)
                 raise DamagedResultsError(f"{beside.name} is not what was written with it")
         return table.replace_schema_metadata(None), json.loads(meta)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What is kept with rows, without reading them.
+
+    Raises:
+        FileNotFoundError: there are no such rows.
+        DamagedResultsError: it can't be read; the files are set aside.
+    """
+    with damage_set_aside(path):
+        return json.loads((pq.read_schema(path).metadata or {}).get(_META, b"{}"))
 
 
 def _replaced(path: Path, before: os.stat_result) -> bool:

@@ -96,8 +96,7 @@ def _figures(findings: Findings, results: str | Path) -> Mapping[str, Any]:
     # Imported where it is used: W&B alone needs figures while a model trains.
     from ...analysis.figures.logged import logged_figures
 
-    rows = read_rows(results)
-    return logged_figures(rows.filter(pc.equal(rows["analysis"], findings.analysis)), findings.step)
+    return logged_figures(read_rows(results, findings.analysis, companions=False), findings.step)
 
 
 def _send(curves: Mapping[str, float], figures: Mapping[str, Any], axes: Mapping[str, int], run: Any) -> None:

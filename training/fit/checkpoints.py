@@ -242,15 +242,15 @@ def _digest_of(state: Path) -> Path:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a state; checksums within the file do not cover all of it."""
+    """What is wrong with a state, by its digest; where that was lost, by the checksums within, which do not cover all of it."""
+    kept = _digest_of(path)
     try:
+        if kept.exists():
+            return None if kept.read_text(encoding="utf-8") == file_digest(path) else "it is not what was written"
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
         if broken is not None:
             return f"checksum of {broken}"
-        kept = _digest_of(path)
-        if kept.exists() and kept.read_text(encoding="utf-8") != file_digest(path):
-            return "it is not what was written"
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
         return str(error) or type(error).__name__
     return None

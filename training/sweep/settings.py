@@ -7,7 +7,7 @@ from typing import Any
 
 from ...analysis.atomic import write_text
 from ...analysis.failures import failure_of
-from ...analysis.findings import Findings, has_findings, read_findings, result_steps
+from ...analysis.findings import Findings, find_findings, result_steps
 from ..callbacks.base import AnalysisCallback
 from ..runs import RunFolder
 from .trained import callbacks_of
@@ -74,10 +74,8 @@ def remember(
 def other_settings(findings: Findings, results: Path) -> list[str]:
     """How the settings of findings differ from those of other steps: where a file changed under the same name."""
     for step in result_steps(results, findings.analysis):
-        if not has_findings(results, findings.analysis, step):
-            continue
-        before = read_findings(results, findings.analysis, step)
-        if step != findings.step and failure_of(before) is None:
+        before = None if step == findings.step else find_findings(results, findings.analysis, step)
+        if before is not None and failure_of(before) is None:
             return [
                 f"{name} was {old} at step {step} and is {new}"
                 for name, old, new in _differences(_flat(before.settings), _flat(_plain(dict(findings.settings))))
