@@ -51,7 +51,8 @@ class StepCallback(pl.Callback):
         """The untrained model is step 0; a resumed run begins behind a step whose work was done, or makes up for it."""
         self._latest = trainer.global_step
         resumed = trainer.ckpt_path is not None
-        if self.put_off(trainer) if resumed else trainer.global_step == 0:
+        left = self.put_off(trainer) if resumed else trainer.global_step == 0
+        if left:
             self._call(trainer, pl_module)
 
     def put_off(self, trainer: pl.Trainer) -> bool:
@@ -76,10 +77,9 @@ class StepCallback(pl.Callback):
 class AnalysisCallback(StepCallback):
     """Runs an `Analysis` at the scheduled optimizer steps, in any Trainer whose module holds a causal LM.
 
-    Subclasses take plain arguments and implement `prepare`, or `build`; those of the instrument itself are its `Settings`. Findings
-    go to `results`, by default
-    `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A sweep over checkpoints drives the
-    same object through `run`.
+    Subclasses take plain arguments and implement `prepare`, or `build`; those of the instrument itself are its `Settings`.
+    Findings go to `results`, by default `<trainer.default_root_dir>/results/<analysis>/`, and to the trainer's loggers. A
+    sweep over checkpoints drives the same object through `run`.
     """
 
     name = "analysis"
@@ -136,6 +136,14 @@ class AnalysisCallback(StepCallback):
         """
         self._analysis = self._analysis or self.prepare()
 
+    def make_ready(
+        self, before: Sequence[Any] = (), steps: Iterable[int] | None = None, results: str | Path | None = None
+    ) -> None:
+        """`check`, once."""
+        if not self.ready:
+            self.check(before, steps, results)
+            self.ready = True
+
     def run(self, model: nn.Module, tokenizer: Any, step: int, tokens: int | None, results: str | Path) -> Findings:
         """Analyse `model` as the checkpoint of `step` and write what was found below `results`.
 
@@ -168,6 +176,10 @@ class AnalysisCallback(StepCallback):
         # Behind the handler: until it is left, the error keeps what was in memory where it was raised.
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+        return self.record_failure(step, tokens, reason, results)
+
+    def record_failure(self, step: int, tokens: int | None, reason: str, results: str | Path) -> Findings:
+        """Write, in the place of its results, why the analysis could not be done at a step."""
         findings = failed_findings(self.name, step, reason).with_tokens(tokens)
         write_findings(findings, results)
         log.warning("%s could not be done at step %d: %s", self.name, step, reason)
@@ -213,10 +225,8 @@ class AnalysisCallback(StepCallback):
         if self.store is None and isinstance(store, str):
             self.store = store
         self._tokenizer = self.find_tokenizer(getattr(pl_module, "tokenizer", None))
-        if not self.ready:
-            steps = self.schedule.steps(trainer.max_steps) if trainer.max_steps > 0 else None
-            self.check(callbacks[: callbacks.index(self)], steps)
-            self.ready = True
+        steps = self.schedule.steps(trainer.max_steps) if trainer.max_steps > 0 else None
+        self.make_ready(callbacks[: callbacks.index(self)], steps)
         if not trainer.is_global_zero:
             self._analysis = None  # the first process analyses: text and concepts need not lie in memory again
 

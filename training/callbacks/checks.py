@@ -61,11 +61,10 @@ def unready(
     """
     told = set()
     for index, callback in enumerate(callbacks):
-        if isinstance(callback, AnalysisCallback) and not callback.ready:
+        if isinstance(callback, AnalysisCallback):
             due = steps if steps is not None or last is None else callback.schedule.steps(last)
             try:
-                callback.check(callbacks[:index], due, results)
-                callback.ready = True
+                callback.make_ready(callbacks[:index], due, results)
             except ValueError as error:
                 name = type(callback).__name__
                 if str(error) not in told:  # one that leans on another meets the other's mistake again

@@ -64,6 +64,12 @@ class CheckpointHealth(AnalysisCallback):
         self.judge(results)
         return read_findings(results, self.name, step)
 
+    def record_failure(self, step: int, tokens: int | None, reason: str, results: str | Path) -> Findings:
+        """Record that a checkpoint could not be examined, and judge all those below `results` again."""
+        super().record_failure(step, tokens, reason, results)
+        self.judge(results)
+        return read_findings(results, self.name, step)
+
     def tell(self, findings: Findings) -> None:
         """Nothing: `judge` tells of what is not sound, and `build` of a text that is missing."""
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 
-from ...analysis.failures import BrokenModelError, failed_findings, failure_of
-from ...analysis.findings import Findings, findings_path, has_findings, read_findings, result_steps, write_findings
+from ...analysis.failures import BrokenModelError, failure_of
+from ...analysis.findings import Findings, find_findings, findings_path, read_findings, result_steps, write_findings
 from ...analysis.health.analysis import HASH, broken_weights
 from ...model.families import Family
 from ..callbacks import AnalysisCallback, CheckpointHealth
@@ -68,7 +68,9 @@ class CheckpointWork:
                         findings = callback.run(model, words, checkpoint.step, checkpoint.tokens, self.folder.results)
                         self._refuse_other_settings(callback, findings)
                 except (BrokenModelError, CheckpointDamagedError) as error:
-                    findings = self._failed(checkpoint, callback, str(error))
+                    findings = callback.record_failure(
+                        checkpoint.step, checkpoint.tokens, str(error), self.folder.results
+                    )
                 if self.logger is not None:
                     log_findings([self.logger], findings, self.folder.results)
         finally:
@@ -83,10 +85,10 @@ class CheckpointWork:
         """Why analyses of a step could not be done, by their names."""
         found = {}
         for callback in self.callbacks:
-            if callback.has_results(self.folder.results, step):
-                reason = failure_of(read_findings(self.folder.results, callback.name, step))
-                if reason is not None:
-                    found[callback.name] = reason
+            findings = find_findings(self.folder.results, callback.name, step)
+            reason = None if findings is None else failure_of(findings)
+            if reason is not None:
+                found[callback.name] = reason
         return found
 
     def _tokenizer(self, path: Path) -> Any:
@@ -108,32 +110,22 @@ class CheckpointWork:
 
     def _broken(self, step: int, callback: AnalysisCallback) -> str | None:
         """Why nothing can be measured on a checkpoint, where its health says so."""
-        results, name = self.folder.results, CheckpointHealth.name
-        if callback.name == name or not has_findings(results, name, step):
-            return None
-        health = read_findings(results, name, step)
-        return failure_of(health) or broken_weights(health)
+        health = None if callback.name == CheckpointHealth.name else self._health(step)
+        return None if health is None else failure_of(health) or broken_weights(health)
 
-    def _failed(self, checkpoint: Checkpoint, callback: AnalysisCallback, reason: str) -> Findings:
-        findings = failed_findings(callback.name, checkpoint.step, reason).with_tokens(checkpoint.tokens)
-        write_findings(findings, self.folder.results)
-        log.warning("%s could not be done at step %d: %s", callback.name, checkpoint.step, reason)
-        if isinstance(callback, CheckpointHealth):
-            callback.judge(self.folder.results)
-            findings = read_findings(self.folder.results, callback.name, checkpoint.step)
-        return findings
+    def _health(self, step: int) -> Findings | None:
+        return find_findings(self.folder.results, CheckpointHealth.name, step)
 
     def _twin(self, step: int, callback: AnalysisCallback) -> int | None:
         """Another step with the very same weights, for which this analysis has results."""
-        results, name = self.folder.results, CheckpointHealth.name
-        if callback.name == name or not has_findings(results, name, step):
+        weights = None if callback.name == CheckpointHealth.name else _weights(self._health(step))
+        if weights is None:
             return None
-        weights = _weights(read_findings(results, name, step))
-        for other in result_steps(results, name) if weights is not None else ():
+        for other in result_steps(self.folder.results, CheckpointHealth.name):
             # Two copies never lean on each other when everything is to be done again.
-            if other == step or (other > step and self.again) or not has_findings(results, name, other):
+            if other == step or (other > step and self.again) or _weights(self._health(other)) != weights:
                 continue
-            if callback.has_results(results, other) and _weights(read_findings(results, name, other)) == weights:
+            if callback.has_results(self.folder.results, other):
                 return other
         return None
 
@@ -159,6 +151,6 @@ class CheckpointWork:
             )
 
 
-def _weights(health: Findings) -> bytes | None:
+def _weights(health: Findings | None) -> bytes | None:
     """The hash of a checkpoint's weights, where it could be read."""
-    return health.arrays[HASH].tobytes() if HASH in health.arrays else None
+    return health.arrays[HASH].tobytes() if health is not None and HASH in health.arrays else None
