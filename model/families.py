@@ -142,33 +142,24 @@ _ROUTED = replace(
     experts="mlp.experts",
 )
 
+# XGLM and OPT come from one library, and their blocks are called alike.
+_FAIRSEQ = Family(
+    "model",
+    "model.layers",
+    {
+        "q": "self_attn.q_proj",
+        "k": "self_attn.k_proj",
+        "v": "self_attn.v_proj",
+        "attn_out": "self_attn.out_proj",
+        "ffn_in": "fc1",
+        "ffn_out": "fc2",
+    },
+    "activation_fn",
+)
+
 FAMILIES: dict[str, Family] = {
-    "xglm": Family(
-        "model",
-        "model.layers",
-        {
-            "q": "self_attn.q_proj",
-            "k": "self_attn.k_proj",
-            "v": "self_attn.v_proj",
-            "attn_out": "self_attn.out_proj",
-            "ffn_in": "fc1",
-            "ffn_out": "fc2",
-        },
-        "activation_fn",
-    ),
-    "opt": Family(
-        "model.decoder",
-        "model.decoder.layers",
-        {
-            "q": "self_attn.q_proj",
-            "k": "self_attn.k_proj",
-            "v": "self_attn.v_proj",
-            "attn_out": "self_attn.out_proj",
-            "ffn_in": "fc1",
-            "ffn_out": "fc2",
-        },
-        "activation_fn",
-    ),
+    "xglm": _FAIRSEQ,
+    "opt": replace(_FAIRSEQ, backbone="model.decoder", blocks="model.decoder.layers"),
     "bloom": Family(
         "transformer",
         "transformer.h",

@@ -6,10 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..numbers import short
-from .data import Runs, steps_of
+from .data import Runs, of_checkpoints, steps_of
 from .sound import mark_unsound
 from .style import Sketch, position
 
@@ -51,9 +50,7 @@ def geometric(tables: Sequence[pa.Table]) -> bool:
     They do if more than a tenth of those after the first lie within the first twentieth of the steps. What is logged
     while training does not count.
     """
-    steps = sorted(
-        {step for table in tables for step in steps_of(table.filter(pc.not_equal(table["analysis"], "training")))}
-    )
+    steps = sorted({step for table in tables for step in steps_of(of_checkpoints(table))})
     if len(steps) < 3:
         return True
     early = steps[0] + (steps[-1] - steps[0]) * EARLY

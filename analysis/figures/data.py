@@ -115,6 +115,11 @@ def keyed(table: pa.Table, step: int, *keys: str) -> dict[tuple[Any, ...], float
     return {key: math.fsum(values) / len(values) for key, values in parts.items()}
 
 
+def of_checkpoints(rows: pa.Table) -> pa.Table:
+    """Rows of analyses; what is logged while training is of no checkpoint."""
+    return rows.filter(pc.not_equal(rows["analysis"], "training"))
+
+
 def steps_of(table: pa.Table) -> list[int]:
     """Distinct steps, ascending."""
     return sorted(pc.unique(table["step"]).to_pylist())

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ..figures.data import Series, keyed, overall, select, steps_of
+from ..figures.data import Series, keyed, of_checkpoints, overall, select, steps_of
 from ..figures.sound import sound_only
 from ..figures.style import position
 from ..numbers import short
@@ -145,7 +144,7 @@ def extent(rows: pa.Table) -> dict[str, str]:
     """How far a run has come: steps, tokens, checkpoints analysed, languages."""
     steps = steps_of(rows)
     tokens = max((value for value in rows["tokens"].to_pylist() if value is not None), default=None)
-    analysed = steps_of(rows.filter(pc.not_equal(rows["analysis"], "training")))
+    analysed = steps_of(of_checkpoints(rows))
     found = {"last step": f"{steps[-1]:,}"}
     if tokens is not None:
         found["tokens seen"] = short(tokens)

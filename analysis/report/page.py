@@ -9,6 +9,7 @@ from html import escape
 from plotly.offline import get_plotlyjs
 
 from ..figures.axis import geometric
+from ..figures.data import of_checkpoints, steps_of
 from ..figures.style import DARK, DARK_SEQUENTIAL
 from ..health.verdicts import VERDICT
 from .glance import KeyFigure, common_scale, extent, key_figures, sparkline
@@ -17,7 +18,7 @@ from .run import Run
 from .script import script, style
 from .sections.health import health_table
 from .sections.steering import sample_texts
-from .together import different_languages, steps_measured
+from .together import different_languages
 
 
 def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
@@ -27,6 +28,7 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
     assert "</script" not in plotly
     below = {"steering": _texts(runs), "health": health_table(runs)}
     log = geometric([run.rows for run in runs])
+    together = different_languages({run.name: run.rows for run in runs})
     page = {"file": _slug(names) or "report", "dark": DARK, "scale": DARK_SEQUENTIAL, "log": log}
     links = "".join(f'<a href="#{section.slug}">{escape(section.title)}</a>' for section in sections)
     return f"""<!doctype html>
@@ -48,7 +50,7 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section]) -> str:
 language is predicted, where a hidden state still betrays its language, whether translations come together, and which
 neurons languages come to share for the same concept.</p>
 {"".join(_facts(run, len(runs) > 1) for run in runs)}
-{_notice(runs)}
+{_notice(runs, together)}
 <noscript><p class="notice">The figures need JavaScript, which is off or blocked here. The file asks for nothing from a
 network.</p></noscript>
 {_keys(runs)}
@@ -65,7 +67,7 @@ network.</p></noscript>
 </div></div></div>
 <main>
 {"".join(_section(section, below.get(section.slug, "")) for section in sections)}
-{_mind(runs)}
+{_mind(runs, together)}
 {_configurations(runs)}
 </main>
 <footer>Made by Babelscope. This file holds everything it shows and asks for nothing from a network.</footer>
@@ -80,7 +82,7 @@ network.</p></noscript>
 def _occasion(runs: Sequence[Run]) -> str:
     """When the rows were measured: while models learned, or on single checkpoints."""
     models = "this model" if len(runs) == 1 else "these models"
-    if any(len(steps_measured(run.rows)) > 1 for run in runs):
+    if any(len(steps_of(of_checkpoints(run.rows))) > 1 for run in runs):
         return f"while {models} learned"
     return f"on one checkpoint of {models}" if len(runs) == 1 else f"on one checkpoint of each of {models}"
 
@@ -106,10 +108,9 @@ def _facts(run: Run, several: bool) -> str:
     return f'<dl class="facts">{items}</dl>'
 
 
-def _notice(runs: Sequence[Run]) -> str:
+def _notice(runs: Sequence[Run], together: str) -> str:
     """What is to be known about each run, toy data above all, and about all of them together; up front."""
     several = len(runs) > 1
-    together = different_languages({run.name: run.rows for run in runs})
     found = [f"<p dir=auto>{escape(together)}</p>"] if together else []
     found += [
         f"<p dir=auto>{f'<b>{escape(run.name)}.</b> ' if several else ''}{escape(said)}</p>"
@@ -173,10 +174,9 @@ def _tied(words: str) -> str:
     return escape(words).replace(" %", "\u00a0%")
 
 
-def _mind(runs: Sequence[Run]) -> str:
+def _mind(runs: Sequence[Run], together: str) -> str:
     """Notes, warnings of the analyses, and what holds for every run."""
     several = len(runs) > 1
-    together = different_languages({run.name: run.rows for run in runs})
     items = [f"<li dir=auto>{escape(together)}</li>"] if together else []
     for run in runs:
         prefix = f"<b dir=auto>{escape(run.name)}:</b> " if several else ""

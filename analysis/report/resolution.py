@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ..figures.data import Runs, tokens_of
+from ..figures.data import Runs, of_checkpoints, tokens_of
 from ..figures.sound import unsound_of
 from ..health.resolution import Resolution, resolution_of
 from .panels import Panel, Section
@@ -18,8 +17,7 @@ MOST_NAMED = 4
 
 def resolution_of_rows(rows: pa.Table) -> Resolution | None:
     """What the checkpoints that were analysed leave out of sight; the log of training is not of checkpoints."""
-    analysed = rows.filter(pc.not_equal(rows["analysis"], "training"))
-    return resolution_of(tokens_of(analysed).items(), unsound_of(rows))
+    return resolution_of(tokens_of(of_checkpoints(rows)).items(), unsound_of(rows))
 
 
 def captioned(sections: Sequence[Section], runs: Runs) -> list[Section]:

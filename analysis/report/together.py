@@ -33,11 +33,6 @@ def different_languages(runs: Mapping[str, pa.Table]) -> str:
     )
 
 
-def steps_measured(rows: pa.Table) -> set[int]:
-    """Steps of the checkpoints that were looked at; the log of training is not of checkpoints."""
-    return set(pc.unique(rows.filter(pc.not_equal(rows["analysis"], "training"))["step"]).to_pylist())
-
-
 def _languages(rows: pa.Table, analysis: str) -> set[str]:
     table = rows.filter(pc.equal(rows["analysis"], analysis))
     return {language for language in pc.unique(table["language"]).to_pylist() if language is not None}

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import transformers
 from huggingface_hub.utils import disable_progress_bars
 from lightning.pytorch.loggers import Logger
 
@@ -158,7 +157,6 @@ def analyze(
     series = series[number - 1 :: parts]
     if logger is not None and hasattr(logger, "adopt_run"):
         logger.adopt_run(run_id if parts == 1 else f"{run_id}-{number}", str(folder.path))
-    transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
     target = placed(device, dtype)
     local = [checkpoint.path for checkpoint in series if not checkpoint.remote]

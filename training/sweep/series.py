@@ -50,27 +50,9 @@ def find_series(
 
 
 def _of_source(source: CheckpointSource, listing: Listing | None) -> Found:
-    given = [name for name in ("phases", "checkpoints", "revision", "subfolder") if getattr(source, name) is not None]
-    if given == ["checkpoints", "revision"] and not _is_pattern(source.revision):
-        given.remove("revision")  # the one in which the folders are
-    if ("phases" in given or "checkpoints" in given) and len(given) > 1:
-        return (
-            [],
-            [f"source={source.path} has {' and '.join(given)}: keep one of them, as each names the checkpoints"],
-            [],
-        )
-    if Path(source.path).exists() and any(phase.revision for phase in source.phases or ()):
-        return (
-            [],
-            [f"phases of source={source.path} name revisions, and it is a folder here: give them as subfolder"],
-            [],
-        )
-    if source.revision is not None and source.checkpoints is None and Path(source.path).exists():
-        problem = (
-            f"source={source.path} is a folder here, which has no revisions: leave revision={source.revision} out, or say how "
-            "the folders are called by subfolder"
-        )
-        return [], [problem], []
+    contradiction = _contradiction(source)
+    if contradiction is not None:
+        return [], [contradiction], []
     try:
         if source.phases is not None:
             return series_in_phases(source, lambda phase: _plain(phase, listing))
@@ -83,6 +65,25 @@ def _of_source(source: CheckpointSource, listing: Listing | None) -> Found:
             "read: correct the path, or list the steps"
         )
         return [], [problem], []
+
+
+def _contradiction(source: CheckpointSource) -> str | None:
+    """What of a source does not go together."""
+    given = [name for name in ("phases", "checkpoints", "revision", "subfolder") if getattr(source, name) is not None]
+    if given == ["checkpoints", "revision"] and not _is_pattern(source.revision):
+        given.remove("revision")  # the one in which the folders are
+    if ("phases" in given or "checkpoints" in given) and len(given) > 1:
+        return f"source={source.path} has {' and '.join(given)}: keep one of them, as each names the checkpoints"
+    if not Path(source.path).exists():
+        return None
+    if any(phase.revision for phase in source.phases or ()):
+        return f"phases of source={source.path} name revisions, and it is a folder here: give them as subfolder"
+    if source.revision is not None and source.checkpoints is None:
+        return (
+            f"source={source.path} is a folder here, which has no revisions: leave revision={source.revision} out, or say how "
+            "the folders are called by subfolder"
+        )
+    return None
 
 
 def _plain(source: CheckpointSource, listing: Listing | None) -> Found:

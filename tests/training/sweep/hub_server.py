@@ -8,6 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+import huggingface_hub.constants as constants
+
+
+def use_hub(monkeypatch, server: "LoopbackHub", cache: Path) -> None:
+    """Have huggingface_hub ask a loopback server, with a cache of its own."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+
 
 class LoopbackHub:
     """Serves `repos[name][revision][file] -> bytes` in the way huggingface_hub asks for it.

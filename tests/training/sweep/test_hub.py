@@ -17,7 +17,7 @@ from huggingface_hub import hf_hub_download
 
 from ...model.families import tiny_model
 from ...tokenizers_for_tests import word_tokenizer
-from .hub_server import LoopbackHub
+from .hub_server import LoopbackHub, use_hub
 
 REPO = "zoo/bloom-tiny"
 
@@ -51,10 +51,7 @@ def server(folders, tmp_path, monkeypatch):
             server.add(REPO, name, folders / name)
         server.repos[REPO]["code"] = {"config.json": json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "c.C", "AutoModelForCausalLM": "c.M"}}).encode(), "model.safetensors": b"x"}  # fmt: skip
         server.repos["zoo/steps"] = {"main": {f"step_{n}/{f}": c for n in (1, 10) for f, c in server.repos[REPO]["plain"].items()}}  # fmt: skip
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        use_hub(monkeypatch, server, tmp_path / "cache")
         yield server
 
 

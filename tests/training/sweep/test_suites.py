@@ -2,7 +2,6 @@
 
 import json
 
-import huggingface_hub.constants as constants
 import pytest
 import yaml
 from babelscope.analysis.findings import read_rows
@@ -13,7 +12,7 @@ from tests.places import CONFIGS
 
 from ...model.families import tiny_model
 from ...tokenizers_for_tests import word_tokenizer
-from .hub_server import LoopbackHub
+from .hub_server import LoopbackHub, use_hub
 
 MANY = 4_194_304
 """Tokens of a step in most suites: 1,024 sequences of 4,096."""
@@ -124,10 +123,7 @@ def server(tmp_path, monkeypatch):
                 server.repos[repo] = {"main": {f"{name}/config.json": b"{}" for name in names}}
             else:
                 server.repos[repo] = dict.fromkeys([*names, *others], files)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        use_hub(monkeypatch, server, tmp_path / "cache")
         yield server
 
 

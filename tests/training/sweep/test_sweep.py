@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import huggingface_hub.constants as constants
 import pytest
 import torch
 import wandb
@@ -28,7 +27,7 @@ from tests.patience import PATIENCE, wait_until
 from ...model.families import tiny_model
 from ...tokenizers_for_tests import WORDS, sentences, word_tokenizer
 from ..fit.watching import Watch, sweep, watched_sweep
-from .hub_server import LoopbackHub
+from .hub_server import LoopbackHub, use_hub
 
 STEPS = [1, 10, 20, 30, 40]
 COPY, BROKEN = 30, 40
@@ -176,10 +175,7 @@ def server(series, tmp_path, monkeypatch):
     with LoopbackHub() as server:
         for step in STEPS[:4]:
             server.add("zoo/bloom", f"global_step{step}", series / f"step_{step}")
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        use_hub(monkeypatch, server, tmp_path / "cache")
         yield server
 
 
