@@ -51,6 +51,15 @@ def by_loop(model, ids):
     return found
 
 
+def beside_loop(model, tokenizer, texts, responses_SU):
+    """Of each sentence and expert: tokens in all, those routed there, their values in float64, and the response (W,)."""
+    for text, response_U in zip(texts, responses_SU, strict=True):
+        ids = tokenizer(text)["input_ids"]
+        found = by_loop(model, ids)
+        for site in unit_sites(model):
+            yield len(ids), *found[site.layer, site.site, site.expert], response_U[site.start : site.stop].double()
+
+
 @pytest.mark.parametrize("pooling", ["max", "mean", "last"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_responses_are_pooled_over_the_tokens_that_are_routed(kind, pooling):
@@ -58,18 +67,13 @@ def test_responses_are_pooled_over_the_tokens_that_are_routed(kind, pooling):
     responses_SU, units = unit_responses(model, tokenizer, texts, pooling, batch_tokens=40)
     assert set(units.sites) == set(EXPERT_SITES)
     without = 0
-    for text, response_U in zip(texts, responses_SU, strict=True):
-        ids = tokenizer(text)["input_ids"]
-        found = by_loop(model, ids)
-        for site in unit_sites(model):
-            tokens, values = found[site.layer, site.site, site.expert]
-            width = site.stop - site.start
-            if not tokens or (pooling == "last" and tokens[-1] != len(ids) - 1):
-                expected, without = torch.zeros(width, dtype=torch.float64), without + 1
-            else:
-                stacked = torch.stack(values)
-                expected = {"max": stacked.amax(0), "mean": stacked.mean(0), "last": stacked[-1]}[pooling]
-            torch.testing.assert_close(response_U[site.start : site.stop].double(), expected, rtol=1e-4, atol=1e-5)
+    for length, tokens, values, response_W in beside_loop(model, tokenizer, texts, responses_SU):
+        if not tokens or (pooling == "last" and tokens[-1] != length - 1):
+            expected, without = torch.zeros_like(response_W), without + 1
+        else:
+            stacked = torch.stack(values)
+            expected = {"max": stacked.amax(0), "mean": stacked.mean(0), "last": stacked[-1]}[pooling]
+        torch.testing.assert_close(response_W, expected, rtol=1e-4, atol=1e-5)
     assert without > 10, "some sentence has no token for some expert, or nothing was tested"
 
 
@@ -80,15 +84,11 @@ def test_the_leading_token_is_routed_like_others(special_tokens):
     tokenizer = word_tokenizer("</s> $A")
     responses_SU, _ = unit_responses(model, tokenizer, texts, special_tokens=special_tokens, batch_tokens=40)
     alone = 0
-    for text, response_U in zip(texts, responses_SU, strict=True):
-        ids = tokenizer(text)["input_ids"]
-        found = by_loop(model, ids)
-        for site in unit_sites(model):
-            tokens, values = found[site.layer, site.site, site.expert]
-            values = [value for token, value in zip(tokens, values, strict=True) if special_tokens or token > 0]
-            expected = torch.stack(values).amax(0) if values else torch.zeros(site.stop - site.start).double()
-            torch.testing.assert_close(response_U[site.start : site.stop].double(), expected, rtol=1e-4, atol=1e-5)
-            alone += tokens == [0]
+    for _, tokens, values, response_W in beside_loop(model, tokenizer, texts, responses_SU):
+        values = [value for token, value in zip(tokens, values, strict=True) if special_tokens or token > 0]
+        expected = torch.stack(values).amax(0) if values else torch.zeros_like(response_W)
+        torch.testing.assert_close(response_W, expected, rtol=1e-4, atol=1e-5)
+        alone += tokens == [0]
     assert alone > 0
 
 
